@@ -1,0 +1,38 @@
+# posfw: set-up and checks. `make help` lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+SEED   ?=
+
+.PHONY: help demo test lint bench generate clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "posfw needs Python 3.10 or newer: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP) ## the main job: acquirer, terminal (real MicroPython), faults, technician, ledger compared
+	$(BIN)/poslab demo --out build/demo
+
+test: $(STAMP) ## every test: device code under CPython and MicroPython, host tools, the demo's day
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## ruff, mypy with the MicroPython stubs, generated files
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python tools/generate_glyphs.py --check
+
+bench: $(STAMP) ## measure and rewrite docs/benchmarks.md
+	$(BIN)/python tests/bench/run.py --write docs/benchmarks.md
+
+generate: $(STAMP) ## rebuild generated files (glyph table)
+	$(BIN)/python tools/generate_glyphs.py
+
+clean: ## remove build outputs (keeps .venv)
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,1 @@
+"""Boards: one package for each, implementing posfw.hal."""

@@ -1,0 +1,1 @@
+"""Symmetric primitives on MicroPython built-ins: HMAC, HKDF, AES-CTR, AES-CMAC."""
