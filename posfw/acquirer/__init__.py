@@ -1,0 +1,1 @@
+"""Speaking to the acquirer: profiles (data), messages, matching of replies, sessions on a link."""

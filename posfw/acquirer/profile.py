@@ -1,0 +1,157 @@
+"""An acquirer profile: one JSON file of data per acquirer, checked when it is loaded, never code.
+
+The file's format is described in docs/profiles.md. Two profiles ship beside this module.
+"""
+
+import json
+
+from posfw.codec.iso8583 import Iso8583Error, Spec
+
+FORMAT = "posfw-profile/1"
+MESSAGE_NAMES = ("", "sale", "void", "refund", "preauth", "completion", "preauth_void")
+_REASONS = ("silence", "fault", "bad_mac", "other")
+_RETRY = ("connect_timeout_ms", "reply_timeout_ms", "attempts", "base_ms", "max_ms", "slow_ms")
+
+
+class ProfileError(Exception):
+    """The profile or the terminal's settings are not usable; the text names the place."""
+
+
+def load(path):
+    """Read a profile file; return its dict. Raises ProfileError, OSError."""
+    with open(path) as f:
+        try:
+            return json.load(f)
+        except ValueError as e:
+            raise ProfileError("%s is not JSON" % path)
+
+
+class Profile:
+    """A checked profile together with the terminal's settings.
+
+    settings: {"tid", "mid", "merchant", "utc_offset_min", "currency"}; currency is ISO 4217 numeric, as text.
+    `config` is the body of the CONFIG entry: [terminal_id, tid, mid, merchant, name, sha256, utc_offset_min, currency].
+    """
+
+    def __init__(self, data, settings, terminal_id, digest):
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise ProfileError('profile: "format" must be "%s"' % FORMAT)
+        self.data = data
+        self.settings = settings
+        self.name = _text(data, "name")
+        self.config = [
+            terminal_id,
+            _text(settings, "tid"),
+            _text(settings, "mid"),
+            _text(settings, "merchant"),
+            self.name,
+            digest,
+            _number(settings, "utc_offset_min", -840, 840),
+            _text(settings, "currency"),
+        ]
+        self.utc_offset_min, self.currency = self.config[6], self.config[7]
+        iso = _table(data, "iso")
+        try:
+            self.spec = Spec(
+                iso["fields"], iso.get("mti", "bcd"), iso.get("bitmap", "binary"), iso.get("numeric", "bcd"), iso.get("length", "bcd")
+            )  # fmt: skip
+        except (Iso8583Error, KeyError) as e:
+            raise ProfileError("profile: iso.fields: %s" % e)
+        framing = _table(data, "framing")
+        try:
+            self.prefix = bytes.fromhex(_text(framing, "tpdu") + framing.get("header", ""))
+        except ValueError as e:
+            raise ProfileError("profile: framing: tpdu and header are hex digits")
+        self.max_message = _number(framing, "max_message", 64, 8192)
+        mac = data.get("mac")
+        if mac is not None and mac.get("algorithm") != "aes-cmac":
+            raise ProfileError("profile: mac.algorithm %s is not known" % mac.get("algorithm"))
+        self.mac_field = mac["field"] if mac else 0
+        self.messages = _table(data, "messages")
+        for name in ("sale", "reversal", "signon"):
+            if "mti" not in self.messages.get(name, {}):
+                raise ProfileError("profile: messages.%s is missing" % name)
+        codes = _table(data, "codes")
+        self._approved = codes["approved"]
+        self._reversal_accepted = codes["reversal_accepted"]
+        self._busy, self._merchant = codes.get("busy", ()), codes.get("merchant", ())
+        self._sign_on_again = codes.get("sign_on", ())
+        reasons = _table(data, "reasons")
+        for name in _REASONS:
+            _text(reasons, name)
+        self._reasons = reasons
+        self.match = data.get("match", (11, 41, 4))
+        retry = _table(data, "retry")
+        for name in _RETRY:
+            _number(retry, name, 1, 86400000)
+        self.connect_timeout_ms, self.reply_timeout_ms = retry["connect_timeout_ms"], retry["reply_timeout_ms"]
+        self.attempts, self.retry_base_ms = retry["attempts"], retry["base_ms"]
+        self.retry_max_ms, self.retry_slow_ms = retry["max_ms"], retry["slow_ms"]
+        gate = data.get("gate", {})
+        if gate.get("policy", "block") not in ("block", "warn"):
+            raise ProfileError('profile: gate.policy must be "block" or "warn"')
+        self.gate_warns = gate.get("policy") == "warn"
+        # Each debt stands in every SNAPSHOT, which must fit one entry.
+        self.gate_limit = _number(gate, "limit", 0, 5) if self.gate_warns else 0
+        self.batch_limit = _number(data.get("batch", {}), "limit", 1, 999999)
+        self.reserve_sectors = 3
+        self.sign_on_required = data.get("sign_on", "required") == "required"
+        self.clock_tolerance_s = _number(data.get("clock", {}), "tolerance_s", 0, 86400)
+        try:
+            self.icc_tags = [int(tag, 16) for tag in data.get("vault", {}).get("icc_tags", ())]
+        except ValueError as e:
+            raise ProfileError("profile: vault.icc_tags are hex tags")
+        self.receipt_width = _number(data.get("receipt", {"width": 32}), "width", 32, 48)
+        self.acquirer = data.get("acquirer", {})
+
+    def message(self, kind):
+        """The message table of a transaction type. Raises ProfileError if this acquirer does not offer it."""
+        name = MESSAGE_NAMES[kind]
+        if name not in self.messages:
+            raise ProfileError("this acquirer offers no %s" % name)
+        return self.messages[name]
+
+    def is_approved(self, code):
+        """True if DE39 `code` approves."""
+        return code in self._approved
+
+    def accepts_reversal(self, code):
+        """True if DE39 `code` in a reversal's reply means that the reversal is accepted."""
+        return code in self._reversal_accepted
+
+    def is_busy(self, code):
+        """True if `code` means that the host or issuer is busy or in maintenance."""
+        return code in self._busy
+
+    def is_merchant(self, code):
+        """True if `code` means that the merchant or its settlement account was refused."""
+        return code in self._merchant
+
+    def wants_sign_on(self, code):
+        """True if `code` means that the working key is not the host's: sign on again before any further message."""
+        return code in self._sign_on_again
+
+    def reason(self, name):
+        """DE39 of a reversal: for "silence", "fault", "bad_mac" or "other"."""
+        return self._reasons[name]
+
+
+def _table(data, name):
+    value = data.get(name)
+    if not isinstance(value, dict):
+        raise ProfileError('profile: "%s" is missing' % name)
+    return value
+
+
+def _text(data, name):
+    value = data.get(name)
+    if not isinstance(value, str) or not value or len(value) > 120:
+        raise ProfileError('"%s" must be a text' % name)
+    return value
+
+
+def _number(data, name, low, high):
+    value = data.get(name)
+    if not isinstance(value, int) or not low <= value <= high:
+        raise ProfileError('"%s" must be a whole number from %d to %d' % (name, low, high))
+    return value

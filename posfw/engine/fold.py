@@ -1,0 +1,234 @@
+"""state = fold(entries): one function that turns an entry into the change it means.
+
+Knows no profile and no clock: whatever a decision depended on was written into the entry. The terminal, the simulator and
+the auditor run this same code.
+"""
+
+from posfw import numbers as n
+from posfw.engine import diagnosis
+from posfw.engine.retry import rtt_update
+from posfw.engine.sequence import following
+from posfw.engine.state import CLOSED, OWED, STUCK, Txn
+
+# The slip of an approved transaction, by type
+APPROVED_SLIPS = (0, n.SLIP_SALE, n.SLIP_VOID, n.SLIP_REFUND, n.SLIP_PREAUTH, n.SLIP_COMPLETION, n.SLIP_VOID)
+_PRINT_RETRY_MS = 1000
+_PRINT_RETRY_MAX_MS = 60000
+
+
+def apply(state, payload):
+    """Fold one decoded payload [seq, kind, boot, ms, rtc, rtc_quality, body] into `state`."""
+    seq, kind, boot, ms, rtc, quality, body = payload
+    state.seq = seq + 1
+    state.ms = ms
+    handler = _HANDLERS.get(kind)
+    if handler is not None:
+        handler(state, payload, body)
+    if kind != n.CLOCK and quality and not state.clock_bad:
+        state.rtc = rtc
+
+
+def _boot(state, payload, body):
+    state.boot = payload[2]
+    # Monotonic time starts again: what was left to wait is waited again from here.
+    for t in state.txns.values():
+        t.due = payload[3] + t.wait
+        t.sending = False  # an attempt the power cut short may have reached the host: it stays counted
+    for slip in state.slips:
+        slip[3] = 0
+
+
+def _clock(state, payload, body):
+    state.clock_bad = body[2] == 1
+    if not state.clock_bad:
+        state.rtc = body[1]
+
+
+def _config(state, payload, body):
+    state.config = body
+    state.signed_on = False
+
+
+def _snapshot(state, payload, body):
+    # At run time the state already is what its own SNAPSHOT says; loading is for boot and for the auditor.
+    if state.config is None:
+        state.load(body)
+
+
+def _consume_stan(state, stan):
+    state.stan = following(stan)
+    state.stans_used += 1
+
+
+def _signon(state, payload, body):
+    stan, verdict = body[0], body[1]
+    if verdict == n.V_SENDING:
+        # The host may change the working key and its reply may be lost: until it is here, there is no common key.
+        _consume_stan(state, stan)
+        state.signed_on = False
+    else:
+        state.signed_on = verdict == n.V_MATCHED
+
+
+def _intent(state, payload, body):
+    _consume_stan(state, body[0])
+    state.intents += 1
+    t = Txn()
+    t.txn = payload[0]
+    (t.stan, t.batch, t.type, t.amount, t.currency, t.mode, t.pan, t.scheme, t.aid, t.original, t.operator, t.vault) = body
+    t.rtc = payload[4]
+    t.due = payload[3]  # until an outcome is known: when the request was made, for the round trip
+    state.txns[t.txn] = t
+    state.current = t.txn
+
+
+def _reply(state, payload, body):
+    txn, verdict, _, code, rrn, auth, duration = body
+    t = state.txns.get(txn)
+    if verdict in (n.V_MATCHED, n.V_LATE):
+        state.srtt, state.rttvar = rtt_update(state.srtt, state.rttvar, duration)
+    if t is None or verdict == n.V_DUPLICATE:
+        return
+    if verdict == n.V_LATE:
+        # Evidence, never an approval: the references help the bank, the cause gets better.
+        t.rrn, t.auth = t.rrn or rrn, t.auth or auth
+        t.cause = diagnosis.after_late_reply(t.cause)
+        return
+    t.verdict = verdict
+    if verdict == n.V_MATCHED:
+        t.code, t.rrn, t.auth = code, rrn, auth
+
+
+def _outcome(state, payload, body):
+    txn, outcome, cause, reason, retry_in = body
+    t = state.txns[txn]
+    t.outcome, t.cause, t.reason = outcome, cause, reason
+    t.phase = CLOSED
+    state.current = None
+    if outcome == n.APPROVED:
+        previous, state.last_approved = state.last_approved, txn
+        state.forget_done(previous)
+        _owe_slip(state, txn, APPROVED_SLIPS[t.type])
+    elif outcome == n.DECLINED:
+        _owe_slip(state, txn, n.SLIP_DECLINED)
+    elif outcome in (n.UNKNOWN, n.CANCELLED):
+        t.phase = OWED
+        _wait(t, payload, retry_in)
+        if state.last_approved == txn:
+            state.last_approved = None
+        # A slip that said "approved" and never came out must not come out now.
+        _drop_slips(state, txn)
+        _owe_slip(state, txn, n.SLIP_PENDING)
+    state.forget_done(txn)
+
+
+def _connect_fail(state, payload, body):
+    txn, _, retry_in = body
+    t = state.txns[txn]
+    t.fails += 1
+    if t.sending:
+        # The connection broke before the first byte: the attempt that was announced did not take place.
+        t.sending = False
+        t.attempts -= 1
+    if t.owes_reversal:
+        _wait(t, payload, retry_in)
+
+
+def _reversal_sent(state, payload, body):
+    t = state.txns[body[0]]
+    t.attempts = body[1]
+    t.sending = True
+    t.due = payload[3]  # until the answer: when it was sent
+
+
+def _reversal_reply(state, payload, body):
+    txn, verdict, _, rrn, duration, retry_in = body
+    t = state.txns[txn]
+    t.sending = False
+    if verdict in (n.V_MATCHED, n.V_REFUSED):
+        state.srtt, state.rttvar = rtt_update(state.srtt, state.rttvar, duration)
+    if verdict == n.V_MATCHED:
+        t.rrn = t.rrn or rrn
+        _close_debt(state, t, n.SLIP_REVERSED)
+        return
+    if verdict == n.V_SILENCE:
+        t.silences += 1
+    elif verdict != n.V_DATA_LOST:
+        t.bad += 1
+    _wait(t, payload, retry_in)
+
+
+def _unresolved(state, payload, body):
+    t = state.txns[body[0]]
+    t.phase = STUCK
+    t.cause = body[2] or t.cause
+    _drop_slips(state, t.txn)
+    _owe_slip(state, t.txn, n.SLIP_UNRESOLVED_CUSTOMER)
+    _owe_slip(state, t.txn, n.SLIP_UNRESOLVED_MERCHANT)
+
+
+def _human(state, payload, body):
+    _close_debt(state, state.txns[body[0]], n.SLIP_HUMAN)
+
+
+def _slip(state, payload, body):
+    txn, kind, phase, _ = body
+    for slip in state.slips:
+        if slip[0] == txn and slip[1] == kind:
+            if phase == n.PRINT_STARTED:
+                slip[2] += 1
+            elif phase == n.PRINT_FAILED:
+                slip[3] = payload[3] + min(_PRINT_RETRY_MS << min(slip[2], 16), _PRINT_RETRY_MAX_MS)
+            else:
+                state.slips.remove(slip)
+            break
+    state.forget_done(txn)
+
+
+def _tamper(state, payload, body):
+    state.tampered = True
+
+
+def _fault(state, payload, body):
+    state.faults += body[2]
+
+
+def _wait(t, payload, delay):
+    t.wait = delay
+    t.due = payload[3] + delay
+
+
+def _owe_slip(state, txn, kind):
+    state.slips.append([txn, kind, 0, 0])
+
+
+def _drop_slips(state, txn):
+    state.slips = [slip for slip in state.slips if slip[0] != txn]
+
+
+def _close_debt(state, t, slip):
+    t.phase = CLOSED
+    # The newer truth replaces what was still owed on paper.
+    _drop_slips(state, t.txn)
+    _owe_slip(state, t.txn, slip)
+
+
+_HANDLERS = {
+    n.BOOT: _boot,
+    n.CLOCK: _clock,
+    n.CONFIG: _config,
+    n.SNAPSHOT: _snapshot,
+    n.SIGNON: _signon,
+    n.INTENT: _intent,
+    n.REPLY: _reply,
+    n.OUTCOME: _outcome,
+    n.CONNECT_FAIL: _connect_fail,
+    n.REVERSAL_SENT: _reversal_sent,
+    n.REVERSAL_REPLY: _reversal_reply,
+    n.UNRESOLVED: _unresolved,
+    n.HUMAN: _human,
+    n.SLIP: _slip,
+    n.TAMPER: _tamper,
+    n.FAULT: _fault,
+}
+

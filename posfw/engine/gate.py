@@ -1,0 +1,46 @@
+"""When the terminal may start a new financial message. Each refusal is a message key and changes nothing."""
+
+from posfw.engine.sequence import exhausted
+from posfw.engine.state import STUCK
+
+
+def standing(state, profile, now, room):
+    """The reason not to do money at all just now, or None. room: sectors the journal can still open."""
+    if state.tampered:
+        return "tampered"
+    if state.config != profile.config:
+        return "wrong_config"
+    if state.current is not None:
+        return "busy"
+    if now[1] == 0:
+        return "clock_unknown"
+    if state.clock_bad:
+        return "clock_back"
+    if profile.sign_on_required and not state.signed_on:
+        return "not_signed_on"
+    # What is owed must still find room when no new sale does.
+    if room < profile.reserve_sectors:
+        return "journal_full"
+    if state.intents >= profile.batch_limit:
+        return "batch_limit"
+    if exhausted(state.stans_used):
+        return "stan_exhausted"
+    return None
+
+
+def went_back(state, profile, now):
+    """True if the real-time clock stands before the journal's last time by more than the profile tolerates."""
+    return now[1] != 0 and not state.clock_bad and now[1] + profile.clock_tolerance_s < state.rtc
+
+
+def debts(state, profile):
+    """The reason why reversals still owed forbid a new sale, or None (money rule M3)."""
+    owing = state.debts
+    if not owing:
+        return None
+    if profile.gate_warns:
+        return "debt_limit" if len(owing) > profile.gate_limit else None
+    for t in owing:
+        if t.phase == STUCK:
+            return "reversal_unresolved"
+    return "reversal_pending_block"

@@ -1,0 +1,22 @@
+"""What is still owed, most urgent first. Boot is: recover, fold, do what is owed; there is no other recovery code."""
+
+# What
+REVERSAL, SLIP = 2, 3
+
+
+def owed(state):
+    """Return [(what, txn, slip, due)]: reversals before slips, oldest first; `due` is in ms of this boot.
+
+    Script results come before reversals; settlement, upload and vault destruction follow slips (their own layers).
+    """
+    items = [(REVERSAL, t.txn, 0, t.due) for t in state.debts]
+    items.extend([(SLIP, slip[0], slip[1], slip[3]) for slip in state.slips])
+    return items
+
+
+def next_due(state, ms, printer_ready):
+    """The first owed item whose time has come, as (what, txn, slip, due), or None."""
+    for item in owed(state):
+        if item[3] <= ms and (item[0] != SLIP or printer_ready):
+            return item
+    return None

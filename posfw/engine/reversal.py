@@ -1,0 +1,89 @@
+"""The reversal: a debt that ends only with an accepted reversal or a signed human decision (M3 to M6)."""
+
+from posfw import numbers as n
+from posfw.engine import diagnosis
+from posfw.engine.retry import backoff
+from posfw.engine.state import OPEN, OWED, STUCK
+
+_UNDO = 2
+_STAGE_SIGN_ON = 5
+
+
+def reverse(state, profile, now, txn, rnd, tried=False):
+    """An owed reversal's time has come: connect first, so that a failed connection is never counted as an attempt (M4).
+
+    Without a common working key it could only fail, so the terminal signs on first. tried: that was done just now.
+    """
+    if profile.sign_on_required and not state.signed_on:
+        if not tried:
+            return [], [("again", ("signon",)), ("again", ("reverse", txn, rnd, True))]
+        return connect_failed(state, profile, now, txn, _STAGE_SIGN_ON, rnd)
+    return [], [("show", "reversal_sending"), ("connect", txn)]
+
+
+def connected(state, profile, now, txn):
+    """The host is there: the attempt is journaled, then sent."""
+    t = state.txns[txn]
+    return [(n.REVERSAL_SENT, [txn, t.attempts + 1, t.reason])], [("send", _UNDO, txn)]
+
+
+def connect_failed(state, profile, now, txn, stage, rnd):
+    """No byte reached the host. A request ends here, nobody was charged; a reversal waits."""
+    t = state.txns[txn]
+    if t.phase == OPEN:
+        return [
+            (n.CONNECT_FAIL, [txn, stage, 0]),
+            (n.OUTCOME, [txn, n.NOT_SENT, n.CAUSE_LINK_DOWN, "", 0]),
+        ], [("done", False, "link_down", txn)]
+    if t.phase == STUCK:
+        wait = backoff(0, profile.retry_slow_ms, profile.retry_slow_ms, rnd)
+    else:
+        wait = backoff(t.fails, profile.retry_base_ms, profile.retry_max_ms, rnd)
+    return [(n.CONNECT_FAIL, [txn, stage, wait])], [("show", "link_down")]
+
+
+def replied(state, profile, now, txn, verdict, fields, rnd):
+    """What became of a reversal that may have reached the host."""
+    t = state.txns[txn]
+    code = fields.get(39, "")
+    if verdict == n.V_MATCHED and not profile.accepts_reversal(code):
+        verdict = n.V_REFUSED
+    took = max(0, now[0] - t.due)
+    if verdict == n.V_MATCHED:
+        return [(n.REVERSAL_REPLY, [txn, verdict, code, fields.get(37, ""), took, 0])], [
+            ("show", "reversal_done"),
+            ("again", ("print", txn, n.SLIP_REVERSED)),
+        ]
+    used_up = t.attempts >= profile.attempts or verdict == n.V_DATA_LOST
+    if used_up or t.phase == STUCK:
+        wait = backoff(0, profile.retry_slow_ms, profile.retry_slow_ms, rnd)
+    else:
+        wait = backoff(t.attempts, profile.retry_base_ms, profile.retry_max_ms, rnd)
+    drafts = [(n.REVERSAL_REPLY, [txn, verdict, code, fields.get(37, ""), took, wait])]
+    if verdict == n.V_BAD_MAC or profile.wants_sign_on(code):
+        drafts.append((n.SIGNON, [t.stan, n.V_REFUSED, code, ""]))
+    if not used_up or t.phase != OWED:
+        return drafts, []
+    # M5: the terminal has done its share. The debt stays, and two people hold a slip that says so.
+    cause = (
+        diagnosis.of_code(code, profile)
+        if verdict == n.V_REFUSED
+        else diagnosis.of_verdict(verdict, state, profile)
+    )
+    drafts.append((n.UNRESOLVED, [txn, t.attempts, cause]))
+    return drafts, [
+        ("show", "reversal_unresolved"),
+        ("again", ("print", txn, n.SLIP_UNRESOLVED_CUSTOMER)),
+        ("again", ("print", txn, n.SLIP_UNRESOLVED_MERCHANT)),
+    ]
+
+
+def human(state, profile, now, txn, decision, name, reason, signed):
+    """A named human takes the debt over. The caller has checked the signature; the journal keeps it."""
+    t = state.txns.get(txn)
+    if t is None or t.phase != STUCK:
+        return [], [("done", False, "original_not_found", txn)]
+    return [(n.HUMAN, [txn, decision, name, reason, signed])], [
+        ("again", ("print", txn, n.SLIP_HUMAN)),
+        ("done", True, "reversal_done", txn),
+    ]

@@ -1,0 +1,129 @@
+"""Frames: how one entry lies in an erase block (docs/journal-format.md 1.2).
+
+Knows bytes and program units, nothing of what an entry means. The ring and the vault both stand on it.
+"""
+
+from posfw.codec.crc import crc16, crc32
+
+MAX_ENTRY = 2048
+END = 0  # erased to the end of the block
+TORN = -1  # a program or an erase was interrupted here: nothing may be appended behind it
+
+_OVERHEAD = 8
+_CHUNK = 256
+_BLANK = b"\xff" * _CHUNK
+
+
+class FrameError(Exception):
+    """The flash did not take what was programmed. What stands at that place is now unknown."""
+
+
+class Frames:
+    """Frames on one flash device. Holds the one buffer all programs go through; not reentrant.
+
+    `flash` is a posfw.hal.Flash. `blocks`, `block_size` and `unit` (the program size) are its geometry, in bytes.
+    """
+
+    def __init__(self, flash):
+        self.flash = flash
+        self.unit = flash.program_size
+        self.blocks = flash.ioctl(4, 0)
+        self.block_size = flash.ioctl(5, 0)
+        self._buf = bytearray(self.padded(MAX_ENTRY + _OVERHEAD))
+        self._view = memoryview(self._buf)
+        self._head = bytearray(4)
+        self._chunk = bytearray(_CHUNK)
+        self._chunk_view = memoryview(self._chunk)
+
+    def padded(self, size):
+        """`size` rounded up to whole program units."""
+        return (size + self.unit - 1) // self.unit * self.unit
+
+    def space(self, length):
+        """Bytes of flash a frame around an entry of `length` bytes takes."""
+        return self.padded(length + _OVERHEAD)
+
+    def entry_buffer(self):
+        """The place to build the next entry in: a memoryview of MAX_ENTRY bytes, valid until the next program."""
+        return self._view[4 : 4 + MAX_ENTRY]
+
+    def program_entry(self, block, pos, length):
+        """Program the entry that was built in entry_buffer(); return the next free position.
+
+        Reads back what was programmed: a flash that reports success and keeps something else is worse than one
+        that fails. Raises FrameError; then the frame may be absent, torn or whole, and read() tells which.
+        """
+        buf = self._buf
+        total = self.space(length)
+        buf[0] = length & 0xFF
+        buf[1] = length >> 8
+        check = crc16(self._view[0:2])
+        buf[2] = check & 0xFF
+        buf[3] = check >> 8
+        end = 4 + length
+        buf[end : end + 4] = crc32(self._view[4:end]).to_bytes(4, "little")
+        for i in range(end + 4, total):
+            buf[i] = 0xFF
+        self.program(block, pos, self._view[:total])
+        return pos + total
+
+    def program(self, block, pos, data):
+        """Program whole units and read them back. Raises FrameError."""
+        try:
+            self.flash.writeblocks(block, data, pos)
+        except OSError as e:
+            raise FrameError("program failed at block %d+%d: %s" % (block, pos, e))
+        for off in range(0, len(data), _CHUNK):
+            size = min(_CHUNK, len(data) - off)
+            part = self._chunk_view[:size]
+            self.flash.readblocks(block, part, pos + off)
+            if part != data[off : off + size]:
+                raise FrameError("block %d+%d does not hold what was programmed" % (block, pos + off))
+
+    def program_copy(self, block, pos, entry):
+        """Program `entry`, complete bytes from elsewhere; return the next free position. Raises FrameError."""
+        self._view[4 : 4 + len(entry)] = entry
+        return self.program_entry(block, pos, len(entry))
+
+    def erase(self, block):
+        """Erase and check that the block is blank. Raises FrameError."""
+        try:
+            self.flash.ioctl(6, block)
+        except OSError as e:
+            raise FrameError("erase of block %d failed: %s" % (block, e))
+        if not self.blank(block, 0):
+            raise FrameError("block %d is not blank after its erase" % block)
+
+    def blank(self, block, pos):
+        """True if the block reads FF from `pos` to its end."""
+        while pos < self.block_size:
+            size = min(_CHUNK, self.block_size - pos)
+            part = self._chunk_view[:size]
+            self.flash.readblocks(block, part, pos)
+            if part != (_BLANK if size == _CHUNK else _BLANK[:size]):
+                return False
+            pos += size
+        return True
+
+    def read(self, block, pos):
+        """Return (entry, next position) of the frame at `pos`; entry is bytes, or END or TORN in its place."""
+        room = self.block_size - pos
+        if room <= _OVERHEAD:
+            return (END if self.blank(block, pos) else TORN), pos
+        head = self._head
+        self.flash.readblocks(block, head, pos)
+        if head == b"\xff\xff\xff\xff":
+            return (END if self.blank(block, pos) else TORN), pos
+        length = head[0] | head[1] << 8
+        if (
+            crc16(head[:2]) != head[2] | head[3] << 8
+            or not 0 < length <= MAX_ENTRY
+            or self.space(length) > room
+        ):
+            return TORN, pos
+        body = bytearray(length + 4)
+        self.flash.readblocks(block, body, pos + 4)
+        entry = bytes(memoryview(body)[:length])
+        if crc32(entry) != int.from_bytes(body[length:], "little"):
+            return TORN, pos
+        return entry, pos + self.space(length)

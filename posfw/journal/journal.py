@@ -1,0 +1,235 @@
+"""The journal: appends sealed entries to the ring, recovers after any stop, reads them back.
+
+One order holds for ring and key store: the entry is committed to flash, then the key store moves on. At boot the key
+store is therefore at the journal's end or exactly one entry behind; everything else is a fault and is said so.
+"""
+
+from posfw.codec import cbor
+from posfw.journal import seal
+from posfw.journal.frame import END, TORN, FrameError, Frames
+from posfw.journal.ring import Ring
+from posfw.numbers import SNAPSHOT
+
+# How the last run ended (BOOT entry, bits).
+CLEAN, TORN_FRAME, KEY_BEHIND, SECTOR_UNFINISHED = 0, 1, 2, 4
+
+_TAG_AND_HEADS = 45  # COSE_Mac0 around a payload, at most
+
+
+class JournalError(Exception):
+    """The flash did not take an entry. It is not in the journal; the next append goes to a fresh sector."""
+
+
+class Journal:
+    """One terminal's journal on `flash` (posfw.hal.Flash), sealed with `keystore` (posfw.hal.KeyStore).
+
+    snapshot: called whenever a sector is opened, returns the SNAPSHOT body of the state up to now.
+    After recover(): `seq` is the number the next entry will get, `head` the chain head, 32 bytes, `unclean` how the last run
+    ended. Set `boot` before the first append.
+    """
+
+    def __init__(self, flash, keystore, snapshot):
+        self.keystore = keystore
+        self.terminal_id, self.journal_id = keystore.identity()
+        self.frames = Frames(flash)
+        self.ring = Ring(self.frames, self.journal_id)
+        self.snapshot = snapshot
+        self.boot = 0
+        self.seq = 0
+        self.head = seal.genesis(self.journal_id)
+        self.unclean = CLEAN
+        self._key = None
+        self._previous_head = self.head
+        self._last = None  # (block, position) of the newest entry
+        self._needs_fresh = False
+        self._again = False
+        self._broken = False
+        self._payload = bytearray(seal.MAX_PAYLOAD)
+        self._payload_view = memoryview(self._payload)
+
+    # -- boot ------------------------------------------------------------------------------------------------
+
+    def recover(self, new_state, apply):
+        """Find the journal's end and rebuild the state; return it.
+
+        new_state(): an empty state. apply(state, payload): folds one decoded payload into it.
+        Reads the sector headers by binary search and one sector, two after an unclean stop. Writes nothing but, where an
+        entry was committed and the key store not yet moved on, the key store.
+        Raises SealError where journal and key store do not belong together, KeyStoreError.
+        """
+        index, self._key = self.keystore.seal()
+        for thorough in (False, True):
+            self.ring.locate(thorough)
+            state = new_state()
+            if self.ring.header is None and index == 0:
+                return state
+            if self.ring.header is not None:
+                end = self._replay(state, apply)
+                if end in (index, index + 1):
+                    self._settle_key(end - index)
+                    return state
+        raise seal.SealError(
+            "the journal ends at entry %d, the key store expects %d: flash was replaced, restored or erased"
+            % (self.seq, index)
+        )
+
+    def _replay(self, state, apply):
+        """Fold the newest complete sector; return the number the next entry would get."""
+        newest = self.ring.header
+        base = newest
+        self._again = not self._opens_complete(newest)
+        if self._again and newest.sequence > 0:
+            base = self.ring.sector(newest.sequence - 1)
+            if base is None:
+                return -1
+        self.unclean = SECTOR_UNFINISHED if self._again else CLEAN
+        seq, head, previous = base.first_seq, base.head, base.head
+        live = base.sequence == 0
+        self._last = None
+        for pos, entry in self.ring.entries(base):
+            if entry is END:
+                break
+            if entry is TORN:
+                self.unclean |= TORN_FRAME
+                break
+            payload = cbor.decode(seal.payload_of(entry))
+            if payload[0] != seq:
+                raise seal.SealError("entry %d stands where %d belongs" % (payload[0], seq))
+            live = live or payload[1] == SNAPSHOT
+            if live:  # a copy carried over before the SNAPSHOT is already in it
+                apply(state, payload)
+            self.boot = payload[2]
+            previous, head = head, seal.chain(head, entry)
+            self._last = (base.block, pos)
+            seq += 1
+        if base is newest:
+            self.ring.pos = pos
+        self.seq, self.head, self._previous_head = seq, head, previous
+        self._needs_fresh = self.unclean != CLEAN
+        return seq
+
+    def _opens_complete(self, header):
+        """True if the sector can stand alone: sector 0 with an entry in it, or one that holds its SNAPSHOT."""
+        seen = 0
+        for _, entry in self.ring.entries(header):
+            if entry is END or entry is TORN or seen == 2:
+                return False
+            if header.sequence == 0 or cbor.decode(seal.payload_of(entry))[1] == SNAPSHOT:
+                return True
+            seen += 1
+        return False
+
+    def _settle_key(self, behind):
+        if not behind:
+            return
+        entry, _ = self.frames.read(*self._last)
+        if not seal.verify(entry, self._key, self._previous_head):
+            raise seal.SealError("the last entry is not sealed with this terminal's key")
+        self._key = seal.ratchet(self._key)
+        self.keystore.advance(self.seq, self._key)
+        # Its program was never acknowledged: the cells may be weak, so the entry is copied before anything follows it.
+        self.unclean |= KEY_BEHIND
+        self._needs_fresh = True
+
+    # -- append ----------------------------------------------------------------------------------------------
+
+    def append(self, kind, body, now):
+        """Seal and commit one entry; return (sequence number, payload list).
+
+        now: (ms, rtc, rtc_quality). Raises RingFull (nothing written), JournalError (not in the journal), SealError and
+        KeyStoreError (no further entry can be sealed before a restart).
+        """
+        if self._broken:
+            raise seal.SealError("the key store stopped; restart the terminal")
+        if self._needs_fresh:
+            self._open_sector(now, self._last is not None)
+        elif self.ring.header is None:
+            self._open(self.seq, self.head)
+        payload = [self.seq, kind, self.boot, now[0], now[1], now[2], body]
+        size = self._encode(payload)
+        if not self.ring.room_for(size + _TAG_AND_HEADS):
+            self._open_sector(now, False)
+            payload[0] = self.seq
+            size = self._encode(payload)
+        self._commit(size)
+        return payload[0], payload
+
+    def _encode(self, payload):
+        return cbor.encode_into(self._payload, 0, payload)
+
+    def _open(self, first_seq, head):
+        try:
+            self.ring.open_sector(first_seq, head, self._again)
+        except FrameError as e:
+            raise JournalError("journal flash: %s" % e)
+
+    def _open_sector(self, now, carry):
+        """Open a sector: the last entry again if it may be weak, then the SNAPSHOT."""
+        entry = None
+        if carry:
+            entry, _ = self.frames.read(*self._last)
+            if entry is END or entry is TORN:
+                raise JournalError("the last journal entry can no longer be read")
+        self._open(self.seq - 1 if carry else self.seq, self._previous_head if carry else self.head)
+        # Until its SNAPSHOT is in, the new sector is unfinished and may be erased and opened again.
+        self._needs_fresh = self._again = True
+        if entry is not None:
+            try:
+                place = (self.ring.header.block, self.ring.pos)
+                self.ring.pos = self.frames.program_copy(place[0], place[1], entry)
+            except FrameError as e:
+                raise JournalError("journal flash: %s" % e)
+        if self.ring.header.sequence or self.seq:
+            self._commit(
+                self._encode([self.seq, SNAPSHOT, self.boot, now[0], now[1], now[2], self.snapshot()])
+            )
+        self._needs_fresh = self._again = False
+
+    def _commit(self, size):
+        ring, frames = self.ring, self.frames
+        block, pos = ring.header.block, ring.pos
+        buf = frames.entry_buffer()
+        length = seal.write(buf, self._payload_view[:size], self._key, self.head)
+        if not ring.room_for(length):
+            raise JournalError("entry of %d bytes does not fit a sector" % length)
+        entry = buf[:length]
+        try:
+            ring.pos = frames.program_entry(block, pos, length)
+        except FrameError as e:
+            landed, after = frames.read(block, pos)
+            self._needs_fresh = True
+            if landed != entry:
+                raise JournalError("journal flash: %s" % e)
+            ring.pos = after  # reported as failed, yet whole: it is committed, and no other may take its number
+        self._last = (block, pos)
+        self._previous_head = self.head
+        self.head = seal.chain(self.head, entry)
+        self.seq += 1
+        self._key = seal.ratchet(self._key)
+        self._broken = True
+        self.keystore.advance(self.seq, self._key)
+        self._broken = False
+
+    # -- room and reading ------------------------------------------------------------------------------------
+
+    def free_sectors(self):
+        """Sectors that may still be opened."""
+        return self.ring.free_sectors()
+
+    def first_seq(self):
+        """The oldest entry still in the ring."""
+        return self.ring.oldest().first_seq if self.ring.header is not None else self.seq
+
+    def read(self, seq):
+        """Yield (number, entry bytes) from `seq` to the end, in order, each once. Safe between appends, not across."""
+        header = self.ring.find(seq) if seq < self.seq else None
+        while header is not None:
+            number = header.first_seq
+            for _, entry in self.ring.entries(header):
+                if entry is END or entry is TORN or number >= self.seq:
+                    break
+                if number >= seq:
+                    yield number, entry
+                    seq = number + 1
+                number += 1
+            header = self.ring.sector(header.sequence + 1)

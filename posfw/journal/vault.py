@@ -1,0 +1,183 @@
+"""The vault: what a replay needs of the card (PAN for DE2, a DE55 subset), encrypted under a key per batch.
+
+docs/journal-format.md section 5. Encrypt-then-MAC; the key lives in the key store only, so erasing it shreds the batch.
+Records are small and few are needed at a time (those of open transactions), so sectors are reused in turn; a record
+that is still needed is copied ahead before its sector comes up.
+"""
+
+from posfw.codec.crc import crc32
+from posfw.crypto.aes import ctr
+from posfw.crypto.mac import Hmac, same
+from posfw.hal import KeyStoreError
+from posfw.journal.frame import END, TORN, FrameError, Frames
+
+_MAGIC = b"PV\x01\x00"
+_HEADER = 12
+_HEAD = 12  # batch, version, reference
+_TAG = 16
+MIN_BLOCKS = 3
+
+_FULL = "the vault is full of data still needed: settle, or resolve what is owed"
+
+
+class VaultError(Exception):
+    """The vault cannot store or find a record."""
+
+
+class Vault:
+    """The vault on its own flash. `keep` below is always the set of references (8 bytes) whose records are still needed."""
+
+    def __init__(self, flash, keystore):
+        self.frames = Frames(flash)
+        if self.frames.blocks < MIN_BLOCKS:
+            raise VaultError("the vault needs %d erase blocks or more" % MIN_BLOCKS)
+        self.keystore = keystore
+        self.start = self.frames.padded(_HEADER)
+        self._sequence = None  # of the sector in use; None: not looked yet
+        self._pos = 0
+        self._carried = False
+
+    def put(self, ref, batch, plaintext, new_key, keep):
+        """Encrypt and store a record under the random reference `ref`; durable on return.
+
+        new_key: 48 random bytes, used if the batch has no key yet. Raises VaultError, KeyStoreError.
+        """
+        record = self._encrypt(ref, batch, plaintext, new_key)
+        try:
+            self._make_room(len(record), keep)
+            self._pos = self.frames.program_copy(self._block(self._sequence), self._pos, record)
+        except FrameError as e:
+            self._pos = self.frames.block_size  # whatever stands there, nothing goes behind it
+            raise VaultError("vault flash: %s" % e)
+
+    def get(self, ref, batch):
+        """Return the plaintext under `ref`. Raises VaultError if it is gone or damaged, KeyStoreError if its key is."""
+        key = self.keystore.vault_key(batch)
+        self._locate()
+        for sequence in range(self._sequence, max(-1, self._sequence - self.frames.blocks), -1):
+            for record in self._records(sequence):
+                if _ref(record) == ref:
+                    return _decrypt(record, key)
+        raise VaultError("the replay data are not in the vault")
+
+    def _encrypt(self, ref, batch, plaintext, new_key):
+        try:
+            key = self.keystore.vault_key(batch)
+        except KeyStoreError:
+            self.keystore.new_vault_key(batch, new_key)  # raises again if the key store is not well
+            key = new_key
+        body = batch.to_bytes(3, "big") + b"\x01" + ref
+        body += ctr(key[:16], _counter_block(ref), plaintext)
+        return body + Hmac(key[16:]).mac(body)[:_TAG]
+
+    # -- sectors ---------------------------------------------------------------------------------------------
+
+    def _block(self, sequence):
+        return sequence % self.frames.blocks
+
+    def _header(self, block):
+        """The sequence number in the block's header, or None."""
+        raw = bytearray(_HEADER)
+        self.frames.flash.readblocks(block, raw, 0)
+        if raw[:4] != _MAGIC or crc32(raw[:8]) != int.from_bytes(raw[8:], "little"):
+            return None
+        sequence = int.from_bytes(raw[4:8], "little")
+        return sequence if self._block(sequence) == block else None
+
+    def _records(self, sequence):
+        block = self._block(sequence)
+        if self._header(block) != sequence:
+            return
+        pos = self.start
+        while True:
+            record, pos = self.frames.read(block, pos)
+            if record is END or record is TORN:
+                return
+            yield record
+
+    def _locate(self):
+        if self._sequence is not None:
+            return
+        found = -1
+        for block in range(self.frames.blocks):
+            sequence = self._header(block)
+            if sequence is not None and sequence > found:
+                found = sequence
+        if found < 0:
+            self._sequence, self._pos = -1, self.frames.block_size
+            return
+        pos = self.start
+        while True:
+            record, pos = self.frames.read(self._block(found), pos)
+            if record is TORN:
+                pos = self.frames.block_size
+            if record is END or record is TORN:
+                break
+        self._sequence, self._pos = found, pos
+
+    def _make_room(self, length, keep):
+        self._locate()
+        if self._sequence >= 0 and not self._carried:
+            self._carry(keep)
+        if self._pos + self.frames.space(length) > self.frames.block_size:
+            self._open(self._sequence + 1)
+            self._carry(keep)
+            if self._pos + self.frames.space(length) > self.frames.block_size:
+                raise VaultError(_FULL)
+
+    def _open(self, sequence):
+        block = self._block(sequence)
+        self.frames.erase(block)
+        raw = bytearray(b"\xff" * self.start)
+        raw[:8] = _MAGIC + sequence.to_bytes(4, "little")
+        raw[8:12] = crc32(raw[:8]).to_bytes(4, "little")
+        self.frames.program(block, 0, raw)
+        self._sequence, self._pos = sequence, self.start
+        self._carried = False
+
+    def _carry(self, keep):
+        """Copy what is still needed out of the sector that comes up next, so that it can be erased when it does.
+
+        Runs before anything else is put into a newly opened sector. If it was cut short, the sector in use holds copies
+        only, and is opened again.
+        """
+        oldest = self._sequence + 1 - self.frames.blocks
+        if oldest >= 0:
+            needed = [r for r in self._records(oldest) if _ref(r) in keep and not self._copied(_ref(r), oldest)]
+            size = sum(self.frames.space(len(r)) for r in needed)
+            if needed and self._pos + size > self.frames.block_size:
+                if not self._only_copies_of(oldest):
+                    raise VaultError(_FULL)
+                self._open(self._sequence)
+                needed = [r for r in self._records(oldest) if _ref(r) in keep]
+            for record in needed:
+                if self._pos + self.frames.space(len(record)) > self.frames.block_size:
+                    raise VaultError(_FULL)
+                self._pos = self.frames.program_copy(self._block(self._sequence), self._pos, record)
+        self._carried = True
+
+    def _only_copies_of(self, oldest):
+        originals = [_ref(r) for r in self._records(oldest)]
+        return all(_ref(r) in originals for r in self._records(self._sequence))
+
+    def _copied(self, ref, oldest):
+        for sequence in range(oldest + 1, self._sequence + 1):
+            for record in self._records(sequence):
+                if _ref(record) == ref:
+                    return True
+        return False
+
+
+def _ref(record):
+    return record[4:12]
+
+
+def _decrypt(record, key):
+    body, tag = record[:-_TAG], record[-_TAG:]
+    if len(record) < _HEAD + _TAG or record[3] != 1 or not same(Hmac(key[16:]).mac(body)[:_TAG], tag):
+        raise VaultError("the replay data are damaged")
+    return ctr(key[:16], _counter_block(body[4:12]), body[_HEAD:])
+
+
+def _counter_block(ref):
+    return ref + b"\x00\x00\x00\x00\x00\x00\x00\x00"

@@ -1,0 +1,82 @@
+"""Texts by key, in Chinese and English: labels, causes, response codes and what the cashier sees.
+
+The catalogues are data (text_zh, text_en): one string a table, "key text" a line, searched when needed. On
+the device that costs the bytes of the text and nothing else; a dict would cost as much again.
+"""
+
+from posfw.receipt import text_en, text_zh
+
+AUDIENCES = ("customer", "merchant", "technician")
+
+
+class TextError(Exception):
+    """No such language, audience or key. A mistake in the calling program."""
+
+
+def _tables(lang):
+    if lang == "zh":
+        return text_zh
+    if lang == "en":
+        return text_en
+    raise TextError("no catalogue for language %r: use 'zh' or 'en'" % (lang,))
+
+
+def _find(table, key):
+    start = table.find("\n" + key + " ")
+    if start < 0:
+        return None
+    start += len(key) + 2
+    return table[start : table.find("\n", start)]
+
+
+def find(lang, key):
+    """The text of `key`, or None if there is none."""
+    return _find(_tables(lang).TEXT, key)
+
+
+def text(lang, key):
+    """The text of `key` as it stands in the catalogue. Raises TextError."""
+    found = find(lang, key)
+    if found is None:
+        raise TextError("no text for key %r in language %r" % (key, lang))
+    return found
+
+
+def both(key):
+    """The Chinese and the English text of `key` with a blank between. Raises TextError."""
+    return text("zh", key) + " " + text("en", key)
+
+
+def cause_text(lang, audience, cause):
+    """One sentence or two on a CAUSE_* number for "customer", "merchant" or "technician". Raises TextError.
+
+    A number this version does not know (a journal of a newer one) is named as such.
+    """
+    if audience not in AUDIENCES:
+        raise TextError("no audience %r: use one of %s" % (audience, ", ".join(AUDIENCES)))
+    found = _find(_tables(lang).CAUSES, str(cause) + audience[0])
+    return "%s %s" % (text(lang, "unknown_cause"), cause) if found is None else found
+
+
+def code_text(lang, code):
+    """What response code `code` (DE39, two characters) means, without the code itself."""
+    found = _find(_tables(lang).CODES, code)
+    return text(lang, "unknown_code") if found is None else found
+
+
+def message(lang, key, *args):
+    """What the operator's display shows for `key`. Raises TextError.
+
+    In the catalogue %s stands for an argument as it is, %c for a response code with its meaning. Missing
+    arguments leave nothing, surplus ones follow in brackets: a sale must not fail over its own wording.
+    """
+    parts = text(lang, key).split("%")
+    out = parts[0]
+    for i in range(1, len(parts)):
+        if i <= len(args):
+            arg = str(args[i - 1])
+            out += arg + " " + code_text(lang, arg) if parts[i][0] == "c" else arg
+        out += parts[i][1:]
+    for arg in args[len(parts) - 1 :]:
+        out += " (%s)" % (arg,)
+    return out.strip()

@@ -1,0 +1,224 @@
+"""English texts for posfw.receipt.text. One entry a line: key, one blank, text. text_zh has the same keys."""
+
+# Labels and words on slips; sentences on slips; operator messages.
+TEXT = """
+merchant MERCHANT
+mid MID
+tid TID
+terminal_id DEVICE
+acquirer ACQUIRER
+phone CALL
+operator OPERATOR
+batch BATCH
+stan STAN
+original_stan ORIG. STAN
+rrn RRN
+auth AUTH
+amount AMOUNT
+minor The amount is in the currency's smallest unit.
+currency CURRENCY
+type TYPE
+mode ENTRY
+scheme SCHEME
+pan CARD
+aid AID
+time TIME
+cause CAUSE
+code REPLY CODE
+reason REASON
+attempts ATTEMPTS
+decision DECISION
+name BY
+next WHAT HAPPENS NEXT
+seq JOURNAL
+head HEAD
+none NONE
+type1 SALE
+type2 VOID
+type3 REFUND
+type4 PRE-AUTH
+type5 COMPLETION
+type6 PRE-AUTH VOID
+mode1 KEYED
+mode2 SWIPE
+mode5 CHIP
+mode7 TAP
+scheme1 DOMESTIC
+scheme2 INTERNATIONAL
+decision1 The acquirer confirmed: reversed.
+decision2 The acquirer confirmed: carried out, charged.
+decision3 Settled by other means.
+slip4 DECLINED
+slip5 PENDING REVERSAL
+slip6 REVERSED
+slip7 UNRESOLVED
+slip8 REVERSAL FAILED: HANDLE BY HAND
+slip11 TECHNICIAN
+slip14 CLOSED BY HAND
+slip15 NOT SENT
+approved_slip APPROVED
+customer_copy CARDHOLDER COPY
+merchant_copy MERCHANT COPY
+no_voucher NOT PROOF OF PAYMENT
+reprint REPRINT
+reprint_note May have been printed before: still one transaction.
+check CHECK BEFORE PAYING AGAIN
+may_charge Whether the card was charged (or an amount held) is not known yet.
+may_undo Whether this void or refund took place is not known yet.
+was_charge The bank approved it: money may be taken or held.
+was_undo The bank approved this void or refund.
+auto The terminal sends a reversal by itself until the acquirer accepts it.
+auto_slow The terminal still retries the reversal from time to time.
+keep Keep this slip.
+done_charge The acquirer accepted the reversal: this payment does not count. If charged, the bank refunds it.
+done_undo The acquirer accepted the reversal: this void or refund did not take place. It can be done again.
+ask_acquirer Ask the acquirer with the numbers above. This stays open until it is resolved.
+handle Ask the acquirer if this was carried out. Only an accepted reversal or a signed decision closes it.
+declined_note No transaction was made.
+not_sent_note Nothing was sent to the bank and nothing was charged. You may try again.
+human_note The terminal no longer reverses this transaction.
+unknown_code meaning unknown, ask the acquirer
+unknown_cause cause unknown to this version
+ready Ready
+connecting Connecting to the acquirer, please wait
+approved Approved %s
+declined Declined %c
+unknown_outcome Outcome unknown, being reversed. Do not repeat the transaction
+cancelled Cancelled. A reversal is on its way to the bank
+not_sent Not sent, nothing charged. You may try again
+reversal_sending Sending a reversal, please wait
+reversal_done Reversal accepted
+reversal_pending_block A reversal is owed: no new sale until the acquirer has accepted it
+reversal_unresolved Reversal failed: handle by hand
+journal_full Journal full, no sales. A technician must pull it and an auditor release it
+flash_failed Flash write failed, no sales. Call service
+vault_full Replay store full, no sales. Let reversals finish, or settle
+keystore_fault Key store fault, no sales. Call service
+seal_mismatch Journal and keys do not fit, no sales. A technician must pull the journal first
+clock_back Clock was set back, no sales. A technician must set it
+clock_unknown Clock not set, no sales. Sign on, or let a technician set it
+tampered The case was opened: keys erased, terminal out of use
+paper_out Printer out of paper: the slip is printed once paper is in
+printer_fault Printer fault: the slip is printed once it is cleared
+slip_owed A slip is still to be printed
+not_signed_on Sign on first
+signon_ok Signed on
+signon_failed Sign-on failed %s
+bad_request Request incomplete or wrong %s
+bad_amount Amount not valid
+bad_card Card data not valid, read the card again
+original_not_found Original transaction not found
+already_voided Original transaction already voided
+batch_limit Batch is full, settle first
+stan_exhausted STANs of this batch used up, settle first
+link_down Acquirer cannot be reached, check the network
+wrong_config Terminal settings do not fit, no sales. Call service %s
+profile_error Acquirer profile has an error, no sales. Call service %s
+debt_limit Too many reversals owed: no new sale
+busy Busy, please wait
+"""
+
+# Cause number and audience: c customer, m merchant, t technician.
+CAUSES = """
+0c The cause is not known yet.
+0m The cause is not known yet.
+0t The journal names no cause.
+1c The connection between terminal and bank was down.
+1m Connection down. Check the network (cable, Wi-Fi, SIM card).
+1t Connecting failed. Check by stage of CONNECT_FAIL: name, line, firewall, TLS certificate.
+2c The network was congested; the bank's answer did not arrive in time.
+2m The network is very slow. Do not swipe twice; if it recurs, change the line.
+2t Long round trips, many retries. Check signal, bandwidth and packet loss.
+3c The bank did not answer.
+3m The bank's host did not answer; outcome unknown. Do not repeat the transaction.
+3t The message may have arrived; no answer in time. Look up batch and STAN in the acquirer's log.
+4c The bank's system was busy or under maintenance.
+4m The bank's host is busy or under maintenance (see code). If it recurs, call the acquirer.
+4t Host sent a busy or maintenance code. Ask the acquirer for its maintenance hours.
+5c The bank's answer was damaged on its way and cannot count.
+5m The answer was incomplete or did not match, so it does not count.
+5t Reply does not parse, or MTI, STAN, TID or amount differ. Check middleboxes and field settings.
+6c The bank's answer failed its security check and cannot count.
+6m The answer failed its security check. Sign on again; if it recurs, call the acquirer.
+6t Reply MAC is bad. Check master key, working key and sign-on; rule out altered messages.
+7c The card's bank did not approve this transaction.
+7m The card's bank did not approve. Another card, or the customer calls that bank.
+7t The issuer declined. Communication is in order; nothing to repair.
+8c The acquirer did not accept this merchant's transaction. Your card is not the reason.
+8m Merchant or settlement account not accepted. Check merchant data with the acquirer.
+8t Merchant-related code. Check MID, TID and that they are activated.
+9c The merchant's batch is not settled yet; the money is on its way.
+9m Batch not settled, or clearing file not sent. Settle; if that fails, call the acquirer.
+9t Batch open, or the acquirer sent no clearing file. Compare settlement entries and its log.
+10c The books of merchant and acquirer differ and are being compared.
+10m Settlement totals differ from the acquirer's. Keep all slips until the upload is done.
+10t Settlement reply says unbalanced. Compare counts and amounts, then the upload entries.
+11c The acquirer did not accept one of the merchant's records; it is being handled.
+11m A record was not accepted. Call the acquirer with its STAN.
+11t An uploaded record got a code other than success. Compare it with the acquirer's rules.
+12c The bank approved, then the terminal failed; the transaction has to be taken back.
+12m The terminal failed after the approval; the transaction has to be reversed. Call service.
+12t Terminal fault after approval. Check FAULT entries, flash and card reader.
+13c The terminal lost power during the transaction; the outcome is unknown.
+13m Power was lost during the transaction; outcome unknown. Do not repeat it; check the supply.
+13t Restart after sending, no reply on record. Check supply, battery and reset cause.
+14c Approved and settled; the money is not posted yet. The bank is processing it.
+14m The terminal's books are closed; the bank is processing. Ask the acquirer with the RRN.
+14t Batch balanced, nothing owed. Trace the RRN with the acquirer.
+15c The terminal cannot reverse this by itself; it has to be handled by people.
+15m The data for a reversal are lost; the terminal cannot send it. Call the acquirer with the slip.
+15t Vault record or its key lost; nothing to replay. Check FAULT entries and key store.
+16c After the approval, merchant or card cancelled the transaction.
+16m Cancelled by merchant or refused by the card after approval; it has to be reversed.
+16t Card answered AAC after online approval, or the operator cancelled.
+"""
+
+# DE39. Wordings differ between networks: these are the common ones, not verified against any standard.
+CODES = """
+00 Approved
+01 Call the card's bank
+03 Invalid merchant
+04 Keep the card
+05 Not approved by the card's bank
+06 Error
+09 In progress
+12 Invalid transaction
+13 Invalid amount
+14 Invalid card number
+15 Card's bank not found
+19 Try again
+22 Wrong operation
+25 Original not found
+30 Message format error
+34 Suspected fraud
+38 Too many wrong PINs
+40 Function not supported
+41 Card reported lost
+43 Card reported stolen
+45 No fallback: insert the chip
+51 Insufficient funds
+54 Card expired
+55 Wrong PIN
+57 Not permitted to this card
+58 Not permitted to this terminal
+59 Suspected fraud
+61 Amount above the limit
+62 Restricted card
+63 Security violation
+64 Amount differs from the original
+65 Too many transactions
+66 Call the acquirer
+68 Card's bank answered too late
+75 Too many wrong PINs
+77 Sign on again
+90 End of day, try later
+91 Card's bank not available
+92 No route to the card's bank
+94 Duplicate transaction
+95 Totals differ
+96 System fault
+97 Terminal not registered
+98 No answer from the card's bank
+99 PIN format error
+A0 Security check (MAC) failed
+"""

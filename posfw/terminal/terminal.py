@@ -1,0 +1,243 @@
+"""The facade a vendor's application calls.
+
+    terminal = Terminal(board, profile, settings)
+    terminal.boot()
+    terminal.sign_on()
+    result = terminal.pay({"type": SALE, "amount": 1234, "card": card})
+    while True: terminal.idle()
+
+Every call returns; none raises for bad input, a dead link, a full journal or a broken part: the result says what happened.
+"""
+
+import hashlib
+import json
+
+from posfw.acquirer.profile import Profile
+from posfw.codec import cbor
+from posfw.engine import lookup, owed
+from posfw.engine.request import masked
+from posfw.hal import KeyStoreError
+from posfw.journal import seal
+from posfw.numbers import AREA_USB, PREAUTH_VOID, SUPERVISOR, VOID
+from posfw.service.port import ServicePort
+from posfw.terminal.runner import DURABILITY, Runner, message_of
+
+_HUMAN_AAD = b"posfw/human/1"
+
+
+class Terminal:
+    """One terminal on `board` (posfw.hal), speaking to the acquirer of `profile`.
+
+    profile: the profile's dict (posfw.acquirer.profile.load). settings: {"tid", "mid", "merchant", "utc_offset_min",
+    "currency"}. digest: SHA-256 of the profile file, 32 bytes, for the journal; made from the dict if not given.
+    Raises ProfileError where profile or settings are not usable, KeyStoreError where the board was never provisioned.
+    """
+
+    def __init__(self, board, profile, settings, digest=None):
+        self.board = board
+        terminal_id, self.journal_id = board.keystore.identity()
+        digest = digest or hashlib.sha256(json.dumps(profile).encode()).digest()
+        self.profile = Profile(profile, settings, terminal_id, digest)
+        self.runner = Runner(board, self.profile)
+        self.service = ServicePort(board.usb, self)
+        self._usb_faults = 0
+
+    # -- money -----------------------------------------------------------------------------------------------
+
+    def boot(self):
+        """Recover the journal, fold it, journal the boot, conclude what was open. What is owed is done by idle().
+
+        Returns (ok, key): on a fault the terminal refuses money and says key, and the journal can still be read.
+        """
+        runner = self.runner
+        try:
+            runner.boot()
+        except DURABILITY as e:
+            runner.stopped = message_of(e)
+            self.board.display.show(runner.stopped)
+            return False, runner.stopped
+        unclean = runner.journal.unclean
+        runner.run(("boot", self.board.firmware, self.board.reset_cause(), unclean, runner.random_number()))
+        self._check_tamper()
+        return runner.stopped is None, runner.stopped or "ready"
+
+    def sign_on(self):
+        """Sign on: working key and time from the host. Returns a result dict as pay() does."""
+        self._check_tamper()
+        return self._result(self.runner.run(("signon",)))
+
+    def pay(self, request, finish=None):
+        """Do a sale, void, refund, pre-authorisation or completion; see posfw.engine.request for `request`.
+
+        request["original"] may also be the STAN of a transaction of the present batch: the journal is searched for it.
+        finish: called on an approval to let the card have its last word; returns False for AAC.
+        Returns {"ok", "message", "txn", "stan", "code", "auth", "rrn"}; message is a key of the text catalogue.
+        """
+        self._check_tamper()
+        runner = self.runner
+        key = runner.stopped or self._resolve_original(request)
+        if key:
+            self.board.display.show(key)
+            return self._result((False, key, None))
+        event = ("pay", request, self._room(), runner.random_number(), self.board.random(8), ())
+        return self._result(runner.run(event, request.get("card"), finish))
+
+    def cancel(self):
+        """Take back the last approved transaction: a reversal is owed from now on."""
+        self._check_tamper()
+        return self._result(self.runner.run(("cancel", self.runner.random_number())))
+
+    def find(self, stan, batch=None):
+        """The earlier transaction (posfw.engine.lookup.Found) with `stan` in `batch` (default: the present one), or None."""
+        state, journal = self.runner.state, self.runner.journal
+        batch = batch or state.batch
+        first = max(journal.first_seq(), state.batch_first if batch == state.batch else 0)
+        payloads = (cbor.decode(seal.payload_of(entry)) for _, entry in journal.read(first))
+        return lookup.find(payloads, stan, batch, self.profile.utc_offset_min)
+
+    def idle(self):
+        """Call often: serves the USB port, takes in late replies, and does one thing that is owed if its time has come.
+
+        Returns True if there may be more to do at once.
+        """
+        self._check_tamper()
+        runner = self.runner
+        busy = self.service.pump()
+        if runner.stopped:
+            return busy
+        state = runner.state
+        try:
+            runner.session.pump()
+        except DURABILITY as e:
+            self.board.display.show(message_of(e))
+            return busy
+        if state.current is not None:
+            runner.run(("conclude", runner.random_number()))
+            return True
+        item = owed.next_due(state, self.board.clock.now()[0], self.board.printer.fault() == 0)
+        if item is None:
+            if not state.debts and runner.session.link.is_open:
+                runner.session.close()
+            return busy
+        what, txn, slip, _ = item
+        runner.run(
+            ("reverse", txn, runner.random_number()) if what == owed.REVERSAL else ("print", txn, slip)
+        )
+        return True
+
+    def status(self):
+        """What a cashier or technician asks first, as a dict."""
+        runner, state = self.runner, self.runner.state
+        _, rtc, quality = self.board.clock.now()
+        return {
+            "first_seq": runner.journal.first_seq() if not runner.stopped else 0,
+            "next_seq": runner.journal.seq,
+            "rtc": rtc,
+            "rtc_quality": quality,
+            "batch": state.batch,
+            "next_stan": state.stan,
+            "owed": [[item[0], item[1]] for item in owed.owed(state)],
+            "message": runner.stopped or ("tampered" if state.tampered else ""),
+        }
+
+    # -- what the service port may ask for (posfw.service.port) ------------------------------------------------
+
+    def identity(self):
+        """(terminal id, journal id, firmware)."""
+        return self.profile.config[0], self.journal_id, self.board.firmware
+
+    def role_key(self, role):
+        """The role's 32-byte key. Raises KeyStoreError."""
+        return self.board.keystore.role_key(role)
+
+    def challenge(self):
+        """16 fresh random bytes."""
+        return self.board.random(16)
+
+    def export(self, nonce, role):
+        """Journal the host's nonce; return (seq, head) of that entry, or a message key."""
+        done = self.runner.run(("export", nonce, role))
+        return (self.runner.journal.seq - 1, self.runner.journal.head) if done is None else done[1]
+
+    def read(self, seq):
+        """Yield (number, entry) from `seq` on."""
+        return self.runner.journal.read(seq)
+
+    def set_time(self, rtc):
+        """A technician sets the clock; returns None, or a message key."""
+        done = self.runner.run(("clock_set", rtc))
+        return None if done and done[0] else done[1]
+
+    def human(self, signed):
+        """A supervisor takes an unresolved reversal over. Returns None, or a message key."""
+        try:
+            if not seal.verify(signed, self.role_key(SUPERVISOR), _HUMAN_AAD + self.journal_id):
+                return "bad_request"
+            payload = cbor.decode(seal.payload_of(signed))
+        except (seal.SealError, cbor.CborError):
+            return "bad_request"
+        except KeyStoreError:
+            return "keystore_fault"
+        if not _human_fits(payload):
+            return "bad_request"
+        done = self.runner.run(("human",) + tuple(payload) + (signed,))  # noqa: RUF005
+        return None if done and done[0] else done[1]
+
+    def usb_fault(self, code):
+        """Hostile bytes on the USB port: journaled once per boot, so that they cannot fill the journal."""
+        self._usb_faults += 1
+        if self._usb_faults == 1:
+            self.runner.run(("fault", AREA_USB, code, 1))
+
+    # -- helpers ---------------------------------------------------------------------------------------------
+
+    def _resolve_original(self, request):
+        """Replace a STAN by what the journal knows of that transaction; return a message key if it cannot be undone."""
+        stan = request.get("original")
+        if not isinstance(stan, int):
+            return None
+        found = self.find(stan)
+        if found is None:
+            return "original_not_found"
+        if not found.stands:
+            return "already_voided"
+        card = request.get("card") or {}
+        if found.pan != masked(card.get("pan") or ""):
+            return "bad_card"
+        request["original"] = found.original
+        if request.get("type") in (VOID, PREAUTH_VOID):
+            request["amount"] = found.original[6]
+        return None
+
+    def _room(self):
+        if self.runner.stopped:
+            return 0
+        return self.runner.journal.free_sectors()
+
+    def _check_tamper(self):
+        state, board = self.runner.state, self.board
+        if state.tampered or not board.tamper.tripped():
+            return
+        try:
+            # Sealed with the last key there will be; the keys go whatever comes of it.
+            self.runner.run(("tamper", 1))
+        finally:
+            board.keystore.zeroise()
+        state.tampered = True
+        self.runner.stopped = "tampered"
+
+    def _result(self, done):
+        ok, key, t = done
+        result = {"ok": ok, "message": key}
+        if t is not None:
+            result.update({"txn": t.txn, "stan": t.stan, "code": t.code, "auth": t.auth, "rrn": t.rrn})
+        return result
+
+
+def _human_fits(payload):
+    if not isinstance(payload, list) or len(payload) != 4:
+        return False
+    txn, decision, name, reason = payload
+    if not isinstance(txn, int) or decision not in (1, 2, 3):
+        return False
+    return all(isinstance(text, str) and 1 <= len(text.encode()) <= 64 for text in (name, reason))

@@ -1,0 +1,133 @@
+"""Printer bytes against python-escpos, glyphs against CPython's gb18030 codec."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from escpos.constants import QR_ECLEVEL_M, TXT_STYLE
+from escpos.printer import Dummy
+from poslab.preview import TRUNCATED, PreviewError, preview
+
+from posfw.receipt import escpos, text, text_en, text_zh
+from posfw.receipt.glyphs import TABLE
+
+ROOT = Path(__file__).resolve().parents[2]
+GENERATOR = ROOT / "tools" / "generate_glyphs.py"
+
+
+def dummy(name, *args, **kwargs):
+    printer = Dummy()
+    getattr(printer, name)(*args, **kwargs)
+    return printer.output
+
+
+def test_commands_are_those_of_python_escpos():
+    assert dummy("hw", "INIT") + b"\x1c&" == escpos.INIT
+    assert dummy("cut", feed=False) == escpos.FEED_AND_CUT[-4:]
+    assert dummy("print_and_feed", 4) == escpos.FEED_AND_CUT[:-4]
+    data = "posfw:1:PF-0001:4711:0123456789abcdef"
+    native = dummy("qr", data, ec=QR_ECLEVEL_M, size=4, native=True)
+    align = TXT_STYLE["align"]
+    assert escpos.qr(data.encode()) == align["center"] + native + align["left"]
+    for size, name in ((escpos.TALL, "2h"), (escpos.LARGE, "2x")):
+        assert TXT_STYLE["size"][name].endswith(escpos.line("A", size)[:3])
+
+
+def test_each_glyph_is_what_the_codec_says_in_rising_order():
+    points = []
+    for at in range(0, len(TABLE), 4):
+        point = int.from_bytes(TABLE[at : at + 2], "big")
+        points.append(point)
+        assert chr(point).encode("gb18030") == TABLE[at + 2 : at + 4]
+        assert escpos.encode(chr(point)) == TABLE[at + 2 : at + 4]
+    assert points == sorted(set(points))
+
+
+def test_every_character_of_the_catalogues_has_a_glyph():
+    for module in (text_zh, text_en):
+        for table in (module.TEXT, module.CAUSES, module.CODES):
+            assert escpos.missing(table) == ""
+            assert escpos.encode(table.replace("\n", " ")) == table.replace("\n", " ").encode("gb18030")
+
+
+def rows(table):
+    return [line.split(" ", 1) for line in table.strip("\n").split("\n")]
+
+
+@pytest.mark.parametrize("name", ["TEXT", "CAUSES", "CODES"])
+def test_both_languages_have_the_same_keys_each_once(name):
+    zh, en = rows(getattr(text_zh, name)), rows(getattr(text_en, name))
+    assert [row[0] for row in zh] == [row[0] for row in en]
+    assert len({row[0] for row in zh}) == len(zh)
+    for row, other in zip(zh, en, strict=True):
+        assert row[1].strip() and row[1] == row[1].strip()
+        assert row[1].count("%") == other[1].count("%")
+
+
+MESSAGES = """
+ready connecting approved declined unknown_outcome not_sent reversal_sending reversal_done
+reversal_pending_block reversal_unresolved journal_full flash_failed vault_full keystore_fault seal_mismatch
+clock_back clock_unknown tampered paper_out printer_fault slip_owed not_signed_on signon_ok signon_failed
+bad_request bad_amount bad_card original_not_found already_voided batch_limit stan_exhausted link_down
+wrong_config profile_error debt_limit busy
+"""
+
+
+def test_the_operator_messages_the_engine_may_show():
+    for key in MESSAGES.split():
+        assert text.message("zh", key) and text.message("en", key)
+        assert "%" not in text.message("zh", key, "a", "b") + text.message("en", key, "a", "b")
+
+
+def test_the_committed_table_is_the_generators():
+    assert subprocess.run([sys.executable, GENERATOR, "--check"]).returncode == 0
+
+
+def test_check_finds_a_stale_table():
+    # 龘 is in no name we ship: asking for it makes the table in place the wrong one.
+    assert subprocess.run([sys.executable, GENERATOR, "--check", "--extra", "龘"]).returncode == 1
+
+
+def test_a_character_printers_do_not_have_fails_the_build(monkeypatch):
+    monkeypatch.syspath_prepend(str(GENERATOR.parent))
+    import generate_glyphs
+
+    assert "龘" in generate_glyphs.generate("龘")
+    for ch in "¥😀":
+        with pytest.raises(generate_glyphs.GlyphError):
+            generate_glyphs.generate(ch)
+
+
+def test_preview_reads_python_escpos_too():
+    printer = Dummy()
+    printer.hw("INIT")
+    printer._raw(b"\x1c&" + "合计：￥12.00\n".encode("gb18030"))
+    printer.qr("abc", native=True)
+    printer.cut(feed=False)
+    assert preview(printer.output).splitlines()[:2] == ["合计：￥12.00", "[QR abc]"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x1bZ",  # unknown command
+        b"\x1d!\x11",  # GS ! is not one of ours
+        b"\x07",  # bell
+        b"\xb3\xe5\n",  # hanzi before Chinese mode is on
+        b"\x1c&\xff\xff",  # no such character
+        b"\x1c&\x1b!\x30A\xb3\xe5\n",  # ASCII large, hanzi small on one line
+        b"\x1b!\x80",  # underline: unknown here
+        b"\x1dV\x07",
+        b"\x1d(k\x03\x001Z0",
+        b"A\x1ba\x01",
+    ],
+)
+def test_preview_refuses_what_it_does_not_know(data):
+    with pytest.raises(PreviewError):
+        preview(data)
+
+
+@pytest.mark.parametrize("tail", [b"\x1b", b"\x1b!", b"\xb3", b"\x1d(k\x10\x001P0ab"])
+def test_preview_of_a_stream_cut_off_says_so(tail):
+    assert preview(b"\x1b@\x1c&OK" + tail).splitlines() == ["OK", TRUNCATED]
