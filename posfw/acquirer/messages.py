@@ -5,8 +5,9 @@ from posfw.codec.civil import civil
 from posfw.codec.iso8583 import Iso8583Error
 from posfw.crypto.mac import same
 from posfw.numbers import V_BAD_MAC, V_GARBLED, V_LATE, V_MATCHED, V_MISMATCH
+from posfw.micro import const
 
-_MAC_SIZE = 8
+_MAC_SIZE = const(8)
 
 
 class MessageError(Exception):
@@ -25,34 +26,34 @@ class Request:
 
 def sign_on(profile, stan, batch, cmac):
     """The sign-on request."""
-    values = {"stan": "%06d" % stan, "batch": "%06d" % batch, "operator": "01 "}
-    return _build(profile, profile.messages["signon"], values, cmac)
+    values = {"stan": "%06d" % stan, "batch": "%06d" % batch}
+    return _build(profile, profile.message("signon"), values, cmac)
 
 
 def payment(profile, t, card, cmac):
     """The request of transaction `t` (posfw.engine.state.Txn). card: the request's card dict, with what is never stored."""
-    values = _values(profile, t)
+    own = profile.message(MESSAGE_NAMES[t.type])
+    values = _values(profile, t, own)
     values["pan"], values["expiry"] = card["pan"], card.get("expiry")
     values["card_seq"] = _card_seq(card.get("card_seq"))
     values["track2"], values["icc"] = card.get("track2"), card.get("icc")
     values["pin_block"] = card.get("pin_block")
-    return _build(profile, profile.message(t.type), values, cmac)
+    return _build(profile, own, values, cmac)
 
 
 def reversal(profile, t, record, cmac):
     """The reversal of transaction `t`. record: the vault's [pan, expiry, card_seq, icc]."""
-    values = _values(profile, t)
+    values = _values(profile, t, profile.message(MESSAGE_NAMES[t.type]))
     values["pan"], values["expiry"], values["icc"] = record[0], record[1], record[3]
     values["card_seq"] = _card_seq(record[2])
-    return _build(profile, profile.messages["reversal"], values, cmac)
+    return _build(profile, profile.message("reversal"), values, cmac)
 
 
 def _card_seq(text):
     return "0" * (3 - len(text)) + text if text else None
 
 
-def _values(profile, t):
-    own = profile.message(t.type)
+def _values(profile, t, own):
     year, month, day, hour, minute, second = civil(t.rtc, profile.utc_offset_min)
     values = {
         "stan": "%06d" % t.stan,
@@ -146,7 +147,3 @@ def judge(profile, request, wire, cmac):
             return V_MISMATCH, fields
     return V_MATCHED, fields
 
-
-def offered(profile):
-    """The transaction types this profile can send."""
-    return [i for i, name in enumerate(MESSAGE_NAMES) if name in profile.messages]

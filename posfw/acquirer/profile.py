@@ -36,7 +36,6 @@ class Profile:
     def __init__(self, data, settings, terminal_id, digest):
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise ProfileError('profile: "format" must be "%s"' % FORMAT)
-        self.data = data
         self.settings = settings
         self.name = _text(data, "name")
         self.config = [
@@ -53,9 +52,10 @@ class Profile:
         iso = _table(data, "iso")
         try:
             self.spec = Spec(
-                iso["fields"], iso.get("mti", "bcd"), iso.get("bitmap", "binary"), iso.get("numeric", "bcd"), iso.get("length", "bcd")
+                {int(key): notation for key, notation in iso["fields"].items()}, iso.get("mti", "bcd"), iso.get("bitmap", "binary"), iso.get("numeric", "bcd"), iso.get("length", "bcd")
             )  # fmt: skip
-        except (Iso8583Error, KeyError) as e:
+            self.spec.check()
+        except (Iso8583Error, KeyError, ValueError) as e:
             raise ProfileError("profile: iso.fields: %s" % e)
         framing = _table(data, "framing")
         try:
@@ -67,9 +67,14 @@ class Profile:
         if mac is not None and mac.get("algorithm") != "aes-cmac":
             raise ProfileError("profile: mac.algorithm %s is not known" % mac.get("algorithm"))
         self.mac_field = mac["field"] if mac else 0
-        self.messages = _table(data, "messages")
+        # Kept as text and read when a message is built: as dicts they would take ten times the memory, for good.
+        self._messages = {}
+        for name, table in _table(data, "messages").items():
+            if not isinstance(table, dict) or "mti" not in table or not isinstance(table.get("fields"), dict):
+                raise ProfileError("profile: messages.%s needs mti and fields" % name)
+            self._messages[name] = json.dumps(table)
         for name in ("sale", "reversal", "signon"):
-            if "mti" not in self.messages.get(name, {}):
+            if name not in self._messages:
                 raise ProfileError("profile: messages.%s is missing" % name)
         codes = _table(data, "codes")
         self._approved = codes["approved"]
@@ -104,12 +109,15 @@ class Profile:
         self.receipt_width = _number(data.get("receipt", {"width": 32}), "width", 32, 48)
         self.acquirer = data.get("acquirer", {})
 
-    def message(self, kind):
-        """The message table of a transaction type. Raises ProfileError if this acquirer does not offer it."""
-        name = MESSAGE_NAMES[kind]
-        if name not in self.messages:
+    def offers(self, kind):
+        """True if the profile has a message for transaction type `kind` (SALE ...)."""
+        return MESSAGE_NAMES[kind] in self._messages
+
+    def message(self, name):
+        """The table of a message, by its name in the profile. Raises ProfileError if this acquirer does not offer it."""
+        if name not in self._messages:
             raise ProfileError("this acquirer offers no %s" % name)
-        return self.messages[name]
+        return json.loads(self._messages[name])
 
     def is_approved(self, code):
         """True if DE39 `code` approves."""

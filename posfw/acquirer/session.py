@@ -7,9 +7,10 @@ profile's limit: a length above it is refused before anything is read.
 from posfw.acquirer import messages
 from posfw.hal import STAGE_SEND, LinkError
 from posfw.numbers import V_BAD_MAC, V_GARBLED, V_LATE, V_MISMATCH, V_PARTIAL, V_SEND_FAILED, V_SILENCE
+from posfw.micro import const
 
 _NOTHING = object()
-_MAX_STRAYS = 8  # on one connection: each is journaled, and a host must not fill the journal
+_MAX_STRAYS = const(8)  # on one connection: each is journaled, and a host must not fill the journal
 
 
 class Session:

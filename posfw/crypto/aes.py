@@ -1,13 +1,16 @@
 """AES-128 and AES-256: single blocks (ECB) and counter mode (NIST SP 800-38A, sections 6.1 and 6.5)."""
 
 from posfw.crypto import CryptoError
+from posfw.micro import const
 
 try:
     from cryptolib import aes as _aes
 except ImportError:  # CPython
     from posfw.crypto._cpython import aes as _aes
 
-_ECB, _CBC = 1, 2  # cryptolib's numbers
+# cryptolib's numbers
+_ECB = const(1)
+_CBC = const(2)
 
 
 def cipher(key, mode=_ECB, iv=None):

@@ -9,11 +9,12 @@ from posfw.engine import diagnosis
 from posfw.engine.retry import rtt_update
 from posfw.engine.sequence import following
 from posfw.engine.state import CLOSED, OWED, STUCK, Txn
+from posfw.micro import const
 
 # The slip of an approved transaction, by type
 APPROVED_SLIPS = (0, n.SLIP_SALE, n.SLIP_VOID, n.SLIP_REFUND, n.SLIP_PREAUTH, n.SLIP_COMPLETION, n.SLIP_VOID)
-_PRINT_RETRY_MS = 1000
-_PRINT_RETRY_MAX_MS = 60000
+_PRINT_RETRY_MS = const(1000)
+_PRINT_RETRY_MAX_MS = const(60000)
 
 
 def apply(state, payload):

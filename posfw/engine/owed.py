@@ -1,7 +1,9 @@
 """What is still owed, most urgent first. Boot is: recover, fold, do what is owed; there is no other recovery code."""
 
-# What
-REVERSAL, SLIP = 2, 3
+from posfw.engine.state import STUCK
+
+# What, in the order of urgency; 1 is a script result
+REVERSAL, SLIP, UNRESOLVED = 2, 3, 4
 
 
 def owed(state):
@@ -9,7 +11,7 @@ def owed(state):
 
     Script results come before reversals; settlement, upload and vault destruction follow slips (their own layers).
     """
-    items = [(REVERSAL, t.txn, 0, t.due) for t in state.debts]
+    items = [(UNRESOLVED if t.phase == STUCK else REVERSAL, t.txn, 0, t.due) for t in state.debts]
     items.extend([(SLIP, slip[0], slip[1], slip[3]) for slip in state.slips])
     return items
 

@@ -6,8 +6,9 @@ from posfw.engine.fold import APPROVED_SLIPS
 from posfw.engine.request import check, masked, secret
 from posfw.engine.retry import backoff
 from posfw.engine.state import OPEN, OWED
+from posfw.micro import const
 
-_PAY = 1
+_PAY = const(1)
 
 
 def pay(state, profile, now, request, room, rnd, ref, tried):
@@ -18,7 +19,7 @@ def pay(state, profile, now, request, room, rnd, ref, tried):
     """
     if gate.went_back(state, profile, now):
         return [(n.CLOCK, [state.rtc, now[1], 1])], [_refuse("clock_back")]
-    key = gate.standing(state, profile, now, room) or check(request)
+    key = gate.standing(state, profile, now, room) or check(request, profile)
     if key:
         return [], [_refuse(key)]
     # Owed reversals go out before any other financial message (M3).

@@ -15,10 +15,12 @@ MAX_AMOUNT = 999999999999  # DE4, n12
 _MODES = (n.MODE_KEYED, n.MODE_STRIPE, n.MODE_CHIP, n.MODE_CONTACTLESS)
 
 
-def check(request):
-    """The message key of what is wrong with `request`, or None."""
+def check(request, profile):
+    """The message key of what is wrong with `request` for this acquirer, or None."""
     kind, amount, card = request.get("type"), request.get("amount"), request.get("card")
     if kind not in (n.SALE, n.VOID, n.REFUND, n.PREAUTH, n.COMPLETION, n.PREAUTH_VOID) or not isinstance(card, dict):
+        return "bad_request"
+    if not profile.offers(kind):
         return "bad_request"
     if not isinstance(amount, int) or isinstance(amount, bool) or not 0 < amount <= MAX_AMOUNT:
         return "bad_amount"

@@ -4,9 +4,10 @@ from posfw import numbers as n
 from posfw.engine import diagnosis
 from posfw.engine.retry import backoff
 from posfw.engine.state import OPEN, OWED, STUCK
+from posfw.micro import const
 
-_UNDO = 2
-_STAGE_SIGN_ON = 5
+_UNDO = const(2)
+_STAGE_SIGN_ON = const(5)
 
 
 def reverse(state, profile, now, txn, rnd, tried=False):

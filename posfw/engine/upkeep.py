@@ -5,9 +5,11 @@ from posfw.codec.civil import host_time
 from posfw.engine import gate, payment
 from posfw.engine.state import OPEN
 from posfw.hal import RTC_HOST, RTC_TECHNICIAN
+from posfw.micro import const
 
-_SIGN_ON = 3
-_HOST, _TECHNICIAN = 2, 3
+_SIGN_ON = const(3)
+_HOST = const(2)
+_TECHNICIAN = const(3)
 
 
 def boot(state, profile, now, firmware, cause, unclean, rnd):

@@ -4,13 +4,14 @@ Knows bytes and program units, nothing of what an entry means. The ring and the 
 """
 
 from posfw.codec.crc import crc16, crc32
+from posfw.micro import const
 
 MAX_ENTRY = 2048
 END = 0  # erased to the end of the block
 TORN = -1  # a program or an erase was interrupted here: nothing may be appended behind it
 
-_OVERHEAD = 8
-_CHUNK = 256
+_OVERHEAD = const(8)
+_CHUNK = const(256)
 _BLANK = b"\xff" * _CHUNK
 
 
@@ -24,12 +25,13 @@ class Frames:
     `flash` is a posfw.hal.Flash. `blocks`, `block_size` and `unit` (the program size) are its geometry, in bytes.
     """
 
-    def __init__(self, flash):
+    def __init__(self, flash, max_entry=MAX_ENTRY):
         self.flash = flash
+        self.max_entry = max_entry
         self.unit = flash.program_size
         self.blocks = flash.ioctl(4, 0)
         self.block_size = flash.ioctl(5, 0)
-        self._buf = bytearray(self.padded(MAX_ENTRY + _OVERHEAD))
+        self._buf = bytearray(self.padded(max_entry + _OVERHEAD))
         self._view = memoryview(self._buf)
         self._head = bytearray(4)
         self._chunk = bytearray(_CHUNK)
@@ -44,8 +46,8 @@ class Frames:
         return self.padded(length + _OVERHEAD)
 
     def entry_buffer(self):
-        """The place to build the next entry in: a memoryview of MAX_ENTRY bytes, valid until the next program."""
-        return self._view[4 : 4 + MAX_ENTRY]
+        """The place to build the next entry in: a memoryview of `max_entry` bytes, valid until the next program."""
+        return self._view[4 : 4 + self.max_entry]
 
     def program_entry(self, block, pos, length):
         """Program the entry that was built in entry_buffer(); return the next free position.
@@ -117,7 +119,7 @@ class Frames:
         length = head[0] | head[1] << 8
         if (
             crc16(head[:2]) != head[2] | head[3] << 8
-            or not 0 < length <= MAX_ENTRY
+            or not 0 < length <= self.max_entry
             or self.space(length) > room
         ):
             return TORN, pos

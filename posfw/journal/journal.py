@@ -9,11 +9,12 @@ from posfw.journal import seal
 from posfw.journal.frame import END, TORN, FrameError, Frames
 from posfw.journal.ring import Ring
 from posfw.numbers import SNAPSHOT
+from posfw.micro import const
 
 # How the last run ended (BOOT entry, bits).
 CLEAN, TORN_FRAME, KEY_BEHIND, SECTOR_UNFINISHED = 0, 1, 2, 4
 
-_TAG_AND_HEADS = 45  # COSE_Mac0 around a payload, at most
+_TAG_AND_HEADS = const(45)  # COSE_Mac0 around a payload, at most
 
 
 class JournalError(Exception):

@@ -6,8 +6,9 @@ behind a torn frame, and no sector is erased unless everything in it was release
 
 from posfw.codec.crc import crc32
 from posfw.journal.frame import END, TORN
+from posfw.micro import const
 
-_HEADER = 68
+_HEADER = const(68)
 _MAGIC = b"PJ\x01"
 MIN_BLOCKS = 4
 

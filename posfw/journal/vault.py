@@ -10,11 +10,13 @@ from posfw.crypto.aes import ctr
 from posfw.crypto.mac import Hmac, same
 from posfw.hal import KeyStoreError
 from posfw.journal.frame import END, TORN, FrameError, Frames
+from posfw.micro import const
 
 _MAGIC = b"PV\x01\x00"
-_HEADER = 12
-_HEAD = 12  # batch, version, reference
-_TAG = 16
+_HEADER = const(12)
+_HEAD = const(12)  # batch, version, reference
+_TAG = const(16)
+_MAX_RECORD = const(512)
 MIN_BLOCKS = 3
 
 _FULL = "the vault is full of data still needed: settle, or resolve what is owed"
@@ -28,7 +30,7 @@ class Vault:
     """The vault on its own flash. `keep` below is always the set of references (8 bytes) whose records are still needed."""
 
     def __init__(self, flash, keystore):
-        self.frames = Frames(flash)
+        self.frames = Frames(flash, _MAX_RECORD)
         if self.frames.blocks < MIN_BLOCKS:
             raise VaultError("the vault needs %d erase blocks or more" % MIN_BLOCKS)
         self.keystore = keystore

@@ -35,14 +35,29 @@ def _code(point):
     return -1
 
 
+def _points(s):
+    # Code points, without making a string of each character: see layout.
+    raw = s.encode()
+    point = 0
+    for i in range(len(raw)):
+        byte = raw[i]
+        if byte < 0x80:
+            point = byte
+        elif byte < 0xC0:
+            point = point << 6 | byte & 0x3F
+        else:
+            point = byte & (0x1F if byte < 0xE0 else 0x0F if byte < 0xF0 else 0x07)
+        if i + 1 == len(raw) or raw[i + 1] & 0xC0 != 0x80:
+            yield point
+
+
 def encode(s):
     """`s` as printer bytes. A character without a glyph becomes 〓, a control character a blank.
 
     Nothing in a text can thus act as a command, whoever sent the text.
     """
     out = bytearray()
-    for ch in s:
-        point = ord(ch)
+    for point in _points(s):
         if point < 0x7F:
             out.append(point if point >= 0x20 else 0x20)
         else:
@@ -54,9 +69,9 @@ def encode(s):
 def missing(s):
     """The characters of `s` that have no glyph, each once, in order. For checking a merchant's name."""
     out = ""
-    for ch in s:
-        if ord(ch) >= 0x7F and _code(ord(ch)) < 0 and ch not in out:
-            out += ch
+    for point in _points(s):
+        if point >= 0x7F and _code(point) < 0 and chr(point) not in out:
+            out += chr(point)
     return out
 
 

@@ -4,48 +4,68 @@ On a receipt printer an ASCII character takes one column and everything else two
 All lengths here are columns.
 """
 
+# Works on UTF-8 bytes: MicroPython interns every single-character string it ever makes, for good, and a terminal that
+# walked through Chinese text as strings would lose its memory slip by slip.
+
 # Punctuation that must not begin a line, and brackets that must not end one.
-_CLOSING = ",.;:!?)]}%，。；：！？、）》】」』〉”’…"
-_OPENING = "([{（《【「『〈“‘"
+_CLOSING = ",.;:!?)]}%，。；：！？、）》】」』〉”’…".encode()
+_OPENING = "([{（《【「『〈“‘".encode()
+
+
+def _width(raw):
+    n = 0
+    for byte in raw:
+        if byte < 0x7F:
+            n += 1
+        elif byte == 0x7F or byte >= 0xC0:  # printed as one two-column character; what follows belongs to it
+            n += 2
+    return n
 
 
 def width(s):
     """Columns that `s` takes."""
-    n = 0
-    for ch in s:
-        n += 2 if ch > "~" else 1
-    return n
+    return _width(s.encode())
 
 
-def _units(s):
-    # What stays together: a word, or one hanzi with its punctuation. A blank or control comes out as " ".
-    unit = ""
-    last = ""
-    for ch in s:
-        if ch <= " ":
-            if unit:
-                yield unit
-            yield " "
-            unit = ""
-        elif not unit or ch in _CLOSING or last in _OPENING or (ch <= "~" and last <= "~"):
-            unit += ch
-        else:
-            yield unit
-            unit = ch
+def _after(raw, pos):
+    # Where the character at `pos` ends.
+    pos += 1
+    while pos < len(raw) and raw[pos] & 0xC0 == 0x80:
+        pos += 1
+    return pos
+
+
+def _units(raw):
+    # What stays together: a word, or one hanzi with its punctuation. A blank or control comes out as b" ".
+    start = pos = 0
+    last = b" "
+    while pos < len(raw):
+        end = _after(raw, pos)
+        ch = raw[pos:end]
+        if ch <= b" ":
+            if start < pos:
+                yield raw[start:pos]
+            yield b" "
+            start = end
+        elif start < pos and not (ch in _CLOSING or last in _OPENING or (ch <= b"~" and last <= b"~")):
+            yield raw[start:pos]
+            start = pos
         last = ch
-    if unit:
-        yield unit
+        pos = end
+    if start < pos:
+        yield raw[start:pos]
 
 
 def _split(unit, columns):
     # The longest beginning of `unit` that fits, and the rest; never half a hanzi.
-    used = count = 0
-    for ch in unit:
-        used += 2 if ch > "~" else 1
+    used = pos = 0
+    while pos < len(unit):
+        end = _after(unit, pos)
+        used += _width(unit[pos:end])
         if used > columns:
             break
-        count += 1
-    return unit[:count], unit[count:]
+        pos = end
+    return unit[:pos], unit[pos:]
 
 
 def wrap(s, columns):
@@ -54,28 +74,28 @@ def wrap(s, columns):
     Runs of blanks become one. Breaks at blanks and between hanzi, not before closing punctuation; a word
     wider than the line is cut.
     """
-    line = ""
+    line = b""
     used = gap = 0
-    for unit in _units(s):
-        if unit == " ":
+    for unit in _units(s.encode()):
+        if unit == b" ":
             gap = 1 if line else 0
             continue
-        size = width(unit)
+        size = _width(unit)
         if line and used + gap + size > columns:
-            yield line
-            line = ""
+            yield line.decode()
+            line = b""
             used = gap = 0
         while size > columns:
             part, unit = _split(unit, columns)
-            yield part
-            size = width(unit)
+            yield part.decode()
+            size = _width(unit)
         if gap:
-            line += " "
+            line += b" "
         line += unit
         used += gap + size
         gap = 0
     if line:
-        yield line
+        yield line.decode()
 
 
 def centre(s, columns):

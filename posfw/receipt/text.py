@@ -54,7 +54,12 @@ def cause_text(lang, audience, cause):
     """
     if audience not in AUDIENCES:
         raise TextError("no audience %r: use one of %s" % (audience, ", ".join(AUDIENCES)))
-    found = _find(_tables(lang).CAUSES, str(cause) + audience[0])
+    table = _tables(lang).CAUSES
+    if audience == "technician":
+        from posfw.receipt import text_technician  # only where it is needed: see there
+
+        table = text_technician.ZH if lang == "zh" else text_technician.EN
+    found = _find(table, str(cause) + audience[0])
     return "%s %s" % (text(lang, "unknown_cause"), cause) if found is None else found
 
 

@@ -118,59 +118,42 @@ debt_limit Too many reversals owed: no new sale
 busy Busy, please wait
 """
 
-# Cause number and audience: c customer, m merchant, t technician.
+# Cause number and audience: c customer, m merchant. The technician's stand in text_technician.
 CAUSES = """
 0c The cause is not known yet.
 0m The cause is not known yet.
-0t The journal names no cause.
 1c The connection between terminal and bank was down.
 1m Connection down. Check the network (cable, Wi-Fi, SIM card).
-1t Connecting failed. Check by stage of CONNECT_FAIL: name, line, firewall, TLS certificate.
 2c The network was congested; the bank's answer did not arrive in time.
 2m The network is very slow. Do not swipe twice; if it recurs, change the line.
-2t Long round trips, many retries. Check signal, bandwidth and packet loss.
 3c The bank did not answer.
 3m The bank's host did not answer; outcome unknown. Do not repeat the transaction.
-3t The message may have arrived; no answer in time. Look up batch and STAN in the acquirer's log.
 4c The bank's system was busy or under maintenance.
 4m The bank's host is busy or under maintenance (see code). If it recurs, call the acquirer.
-4t Host sent a busy or maintenance code. Ask the acquirer for its maintenance hours.
 5c The bank's answer was damaged on its way and cannot count.
 5m The answer was incomplete or did not match, so it does not count.
-5t Reply does not parse, or MTI, STAN, TID or amount differ. Check middleboxes and field settings.
 6c The bank's answer failed its security check and cannot count.
 6m The answer failed its security check. Sign on again; if it recurs, call the acquirer.
-6t Reply MAC is bad. Check master key, working key and sign-on; rule out altered messages.
 7c The card's bank did not approve this transaction.
 7m The card's bank did not approve. Another card, or the customer calls that bank.
-7t The issuer declined. Communication is in order; nothing to repair.
 8c The acquirer did not accept this merchant's transaction. Your card is not the reason.
 8m Merchant or settlement account not accepted. Check merchant data with the acquirer.
-8t Merchant-related code. Check MID, TID and that they are activated.
 9c The merchant's batch is not settled yet; the money is on its way.
 9m Batch not settled, or clearing file not sent. Settle; if that fails, call the acquirer.
-9t Batch open, or the acquirer sent no clearing file. Compare settlement entries and its log.
 10c The books of merchant and acquirer differ and are being compared.
 10m Settlement totals differ from the acquirer's. Keep all slips until the upload is done.
-10t Settlement reply says unbalanced. Compare counts and amounts, then the upload entries.
 11c The acquirer did not accept one of the merchant's records; it is being handled.
 11m A record was not accepted. Call the acquirer with its STAN.
-11t An uploaded record got a code other than success. Compare it with the acquirer's rules.
 12c The bank approved, then the terminal failed; the transaction has to be taken back.
 12m The terminal failed after the approval; the transaction has to be reversed. Call service.
-12t Terminal fault after approval. Check FAULT entries, flash and card reader.
 13c The terminal lost power during the transaction; the outcome is unknown.
 13m Power was lost during the transaction; outcome unknown. Do not repeat it; check the supply.
-13t Restart after sending, no reply on record. Check supply, battery and reset cause.
 14c Approved and settled; the money is not posted yet. The bank is processing it.
 14m The terminal's books are closed; the bank is processing. Ask the acquirer with the RRN.
-14t Batch balanced, nothing owed. Trace the RRN with the acquirer.
 15c The terminal cannot reverse this by itself; it has to be handled by people.
 15m The data for a reversal are lost; the terminal cannot send it. Call the acquirer with the slip.
-15t Vault record or its key lost; nothing to replay. Check FAULT entries and key store.
 16c After the approval, merchant or card cancelled the transaction.
 16m Cancelled by merchant or refused by the card after approval; it has to be reversed.
-16t Card answered AAC after online approval, or the operator cancelled.
 """
 
 # DE39. Wordings differ between networks: these are the common ones, not verified against any standard.

@@ -9,17 +9,18 @@ from posfw.crypto.mac import hmac_sha256, same
 from posfw.hal import KeyStoreError
 from posfw.journal.ring import RingError
 from posfw.numbers import SUPERVISOR, TECHNICIAN
+from posfw.micro import const
 
 VERSION = 1
-MAX_FRAME = 4096
+MAX_REQUEST = 1024  # bytes of a request frame before COBS
 HELLO, AUTH, STATUS, CHECKPOINT, READ, RELEASE, TIME, SELFTEST, HUMAN = 1, 2, 3, 4, 5, 6, 7, 8, 9
 OK, MALFORMED, UNKNOWN_COMMAND, NOT_AUTHORISED, BAD_ARGUMENT, UNSUPPORTED, FAULT, BAD_VERSION = 0, 1, 2, 3, 4, 5, 6, 7
 
 _AUTH_LABEL = b"posfw/auth/1"
-_MAX_WRONG_PROOFS = 5
-_READ_LIMIT = 3500  # entry bytes in one reply, so that the frame stays below MAX_FRAME
-_CHUNK = 256
-_LATEST = 0xFFFFFFFF  # rtc of a TIME request: 2106
+_MAX_WRONG_PROOFS = const(5)
+_READ_LIMIT = const(1400)  # entry bytes in one reply: it is held a few times over while it is framed
+_CHUNK = const(256)
+_LATEST = const(0xFFFFFFFF)  # rtc of a TIME request: 2106
 
 
 class _Refused(Exception):
@@ -36,7 +37,7 @@ class ServicePort:
     def __init__(self, usb, host):
         self.usb = usb
         self.host = host
-        self._frames = cobs.FrameReader(MAX_FRAME)
+        self._frames = cobs.FrameReader(MAX_REQUEST)
         self._in = bytearray(_CHUNK)
         self._out = b""
         self._waiting = []

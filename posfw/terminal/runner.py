@@ -17,6 +17,7 @@ from posfw.journal.vault import Vault, VaultError
 from posfw.numbers import AREA_FLASH, AREA_HOST, AREA_VAULT, V_BAD_MAC, V_DATA_LOST, V_GARBLED, V_MATCHED
 from posfw.receipt import slips
 from posfw.terminal import facts
+from posfw.micro import const
 
 # A failure to make something durable, as the cashier reads it
 _MESSAGES = (
@@ -28,8 +29,9 @@ _MESSAGES = (
     (KeyStoreError, "keystore_fault"),
 )
 DURABILITY = tuple(pair[0] for pair in _MESSAGES)
-_KEY_SIZE, _CHECK_SIZE = 16, 4
-_WRAPPED_KEY = 62  # DE62 of the sign-on reply
+_KEY_SIZE = const(16)
+_CHECK_SIZE = const(4)
+_WRAPPED_KEY = const(62)  # DE62 of the sign-on reply
 
 
 def message_of(error):

@@ -121,7 +121,7 @@ class Terminal:
             return busy
         what, txn, slip, _ = item
         runner.run(
-            ("reverse", txn, runner.random_number()) if what == owed.REVERSAL else ("print", txn, slip)
+            ("print", txn, slip) if what == owed.SLIP else ("reverse", txn, runner.random_number())
         )
         return True
 

@@ -15,6 +15,7 @@ from posfw.hal import STAGE_CONNECT, STAGE_SEND, KeyStoreError, LinkError, Print
 from posfw.numbers import MODE_CHIP, SALE
 from posfw.terminal import Terminal
 
+_MAC_SIZE = 8
 MASTER = b"auditor master key, 32 bytes...."
 JOURNAL_ID = bytes(range(16))
 TERMINAL_ID = "T-0001"

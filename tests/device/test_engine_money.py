@@ -7,6 +7,8 @@ from posfw.engine.state import OWED, STUCK
 
 DAY_MS = 86400000
 
+HEAP = "2M"  # the simulated flash lies in RAM, and so do the tests
+
 
 def last(sim, kind):
     found = [p for p in sim.entries() if p[1] == kind]

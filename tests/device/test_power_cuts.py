@@ -7,6 +7,8 @@ from sim import PowerCut, Sim, SimKeyStore
 
 from posfw import numbers as n
 
+HEAP = "2M"  # the simulated flash lies in RAM, and so do the tests
+
 
 def cut_at(sim, number):
     """Make the `number`-th effect on the outside world fail as if the supply did; return the counter."""

@@ -9,7 +9,7 @@ from escpos.constants import QR_ECLEVEL_M, TXT_STYLE
 from escpos.printer import Dummy
 from poslab.preview import TRUNCATED, PreviewError, preview
 
-from posfw.receipt import escpos, text, text_en, text_zh
+from posfw.receipt import escpos, text, text_en, text_technician, text_zh
 from posfw.receipt.glyphs import TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +46,7 @@ def test_each_glyph_is_what_the_codec_says_in_rising_order():
 
 def test_every_character_of_the_catalogues_has_a_glyph():
     for module in (text_zh, text_en):
-        for table in (module.TEXT, module.CAUSES, module.CODES):
+        for table in (module.TEXT, module.CAUSES, module.CODES, text_technician.ZH, text_technician.EN):
             assert escpos.missing(table) == ""
             assert escpos.encode(table.replace("\n", " ")) == table.replace("\n", " ").encode("gb18030")
 
@@ -63,6 +63,11 @@ def test_both_languages_have_the_same_keys_each_once(name):
     for row, other in zip(zh, en, strict=True):
         assert row[1].strip() and row[1] == row[1].strip()
         assert row[1].count("%") == other[1].count("%")
+
+
+def test_every_cause_has_a_technicians_text_in_both_languages():
+    zh, en = rows(text_technician.ZH), rows(text_technician.EN)
+    assert [row[0] for row in zh] == [row[0] for row in en] == [f"{cause}t" for cause in range(17)]
 
 
 MESSAGES = """

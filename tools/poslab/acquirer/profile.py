@@ -16,7 +16,7 @@ KINDS = ("signon", *FINANCIAL, "reversal")
 _WIDTH = {
     "stan": 6, "batch": 6, "amount": 12, "time": 6, "date": 4, "date0000": 4, "orig_stan": 6, "orig_batch": 6,
     "orig_date": 4, "orig_rrn": 12, "orig_auth": 6, "rrn": 12, "auth": 6, "reason": 2, "type_pcode": 6,
-    "type_mti": 4, "orig_amount": 12,
+    "type_mti": 4, "orig_amount": 12, "type_condition": 2,
     "mode": 3, "expiry": 4, "card_seq": 3, "currency": 3, "tid": 8, "mid": 15,
     "operator": 0, "pan": 0, "track2": 0, "icc": 0, "pin_block": 0, "mac": 0,
 }  # fmt: skip

@@ -1,0 +1,1 @@
+"""posaudit: pull a terminal's journal, prove it, and tell what happened in plain words."""

@@ -1,0 +1,243 @@
+"""The demo: acquirer, terminal and technician as separate processes through one scripted day, and the books compared.
+
+Everything lies in one output folder: flash.img, journal.posj, auditor-keys.json, ledger.sqlite, slips/, transactions.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from poslab import compare, lab
+from poslab.board_launch import CommandRefused, TerminalDied, TerminalProcess
+from poslab.day import CARD_CHIP, Day, DayFailed, until
+
+# The demo's waits: the shipped profile's, shortened in a copy of the profile. Nothing in the code knows.
+RETRY = {
+    "connect_timeout_ms": 500, "reply_timeout_ms": 800, "attempts": 3, "base_ms": 500, "max_ms": 700, "slow_ms": 4000,
+}  # fmt: skip
+SETTINGS = {
+    "tid": "12345678", "mid": "898310059994567", "merchant": "演示便利店", "utc_offset_min": 480, "currency": "156",
+}  # fmt: skip
+TERMINAL_ID = "DEMO-0001"
+SCENARIO = Path(str(files("poslab"))) / "scenarios" / "demo.toml"
+_INJECTED_RTC = 1795406400  # 2026-11-23 12:00:00, UTC+8
+# The board's geometry: a journal of 240 sectors and a vault of 16, 4 KiB each, programmed in units of 32 bytes
+FLASH = {"blocks": 256, "block_size": 4096, "program_size": 32, "vault_blocks": 16}
+
+
+class Demo:
+    """One run in `out`. injected: clock and randomness come from the configuration, for byte-identical runs.
+
+    Raises DayFailed, TerminalDied, CommandRefused, TimeoutError, OSError.
+    """
+
+    def __init__(self, out: Path, interpreter: str, tls: bool = False, injected: bool = False, heap: str = "256K") -> None:
+        self.out = out.resolve()
+        self.interpreter = interpreter
+        self.injected = injected
+        self.tls = tls
+        self.heap = heap
+        # Progress on stderr: stdout is for data.
+        self.console = Console(stderr=True, highlight=False)
+        self.acquirer: subprocess.Popen[bytes] | None = None
+        self.process: TerminalProcess | None = None
+        self.started = time.monotonic()
+        self.pulled: list[str] = []
+
+    # -- the run ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, Any]:
+        """The whole demo; return its summary."""
+        self.prepare()
+        try:
+            self.start_acquirer()
+            self.process = self._terminal()
+            banner = self.process.events[-1]
+            self.say(f"terminal up: {banner.get('interpreter')}, heap {self._heap_text(banner)}, port {self.process.port}")
+            Day(self, RETRY).run()
+            memory = self.terminal({"do": "gc"})
+            self.process.close()
+        finally:
+            if self.process is not None:
+                self.process.kill()
+            self.stop_acquirer()
+        rows = self.compare()
+        return {
+            "out": str(self.out),
+            "interpreter": banner.get("interpreter"),
+            "transactions": len(rows),
+            "differences": sum(not row["agree"] for row in rows),
+            "slips": len(list((self.out / "slips").glob("*.txt"))),
+            "memory": memory,
+            "seconds": round(time.monotonic() - self.started, 1),
+        }
+
+    def prepare(self) -> None:
+        """An empty output folder with profile, keys and certificate."""
+        if self.out.exists():
+            if any(self.out.iterdir()) and not (self.out / lab.MARK).exists():
+                raise DayFailed(f"{self.out} is not a demo's folder: give --out another one, nothing was deleted")
+            shutil.rmtree(self.out)
+        self.out.mkdir(parents=True)
+        (self.out / lab.MARK).write_text("made by poslab; its content is replaced by the next run\n")
+        profile = lab.shipped_profile("unionpay")
+        profile["name"] = "unionpay-demo"
+        profile["retry"] = RETRY
+        (self.out / "profile.json").write_text(json.dumps(profile, ensure_ascii=False), encoding="utf-8")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.keys = lab.provision(self.out / "auditor-keys.json", TERMINAL_ID, fixed=self.injected)
+        (self.out / "terminal-master-key.hex").write_text(self.keys.terminal_master_key.hex())
+        (self.out / "terminal-master-key.hex").chmod(0o600)
+
+    def _terminal(self) -> TerminalProcess:
+        link: dict[str, Any] = {"host": "127.0.0.1", "port": self.port}
+        if self.tls:
+            link.update({"ca": str(self.out / "tls" / "ca.der"), "hostname": "localhost"})
+        config: dict[str, Any] = {
+            "link": link,
+            "profile": str(self.out / "profile.json"),
+            "settings": SETTINGS,
+            "flash": FLASH,
+        }
+        if self.injected:
+            config["clock"] = {"rtc": _INJECTED_RTC, "quality": 1}
+            config["seed"] = "00" * 16
+        return TerminalProcess(self.out, self.interpreter, self.heap, config=config, keys=self.keys)
+
+    # -- the bench of poslab.day -------------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        self.console.print(f"[dim]{time.monotonic() - self.started:5.1f} s[/dim]  {text}")
+
+    def terminal(self, command: dict[str, Any]) -> dict[str, Any]:
+        assert self.process is not None
+        slips = set((self.out / "slips").glob("*.txt"))
+        done = self.process.command(command, timeout=60)
+        if command["do"] in ("sale", "void", "refund", "signon"):
+            shown = {k: v for k, v in done.items() if k in ("message", "stan", "code") and v}
+            self.console.print(f"          {command['do']:6} {command.get('amount', '') or '':>6}  {shown}")
+        for slip in sorted(set((self.out / "slips").glob("*.txt")) - slips):
+            self.console.print(f"          [cyan]slip {slip.stem}[/cyan]")
+        return done
+
+    def post(self, command: dict[str, Any]) -> int:
+        assert self.process is not None
+        return self.process.post(command)
+
+    def kill_terminal(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.console.print("          [red]SIGKILL[/red] terminal")
+
+    def start_terminal(self) -> None:
+        assert self.process is not None
+        self.process.start()
+
+    def start_acquirer(self) -> None:
+        command = [sys.executable, "-m", "poslab.cli", "acquirer", "--port", str(self.port), "--ledger", str(self.out / "ledger.sqlite"),
+                   "--profile", str(self.out / "profile.json"), "--master-key", str(self.out / "terminal-master-key.hex"),
+                   "--scenario", str(self._scenario())]  # fmt: skip
+        if self.tls:
+            command += ["--tls", "--cert-dir", str(self.out / "tls")]
+        with open(self.out / "acquirer.log", "ab") as log:
+            self.acquirer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+        assert self.acquirer.stdout is not None
+        if not self.acquirer.stdout.readline():
+            raise DayFailed(f"the acquirer did not start: see {self.out / 'acquirer.log'}")
+
+    def _scenario(self) -> Path:
+        """The scenario; for an injected clock with the host's clock stopped, so that its times repeat."""
+        if not self.injected:
+            return SCENARIO
+        path = self.out / "scenario.toml"
+        path.write_text("[defaults]\nclock = 2026-11-23T12:00:00\n" + SCENARIO.read_text(encoding="utf-8"), encoding="utf-8")
+        return path
+
+    def stop_acquirer(self) -> None:
+        if self.acquirer is not None:
+            self.acquirer.terminate()
+            self.acquirer.wait(10)
+            if self.acquirer.stdout is not None:
+                self.acquirer.stdout.close()
+            self.acquirer = None
+
+    def wait_for_sale(self, amount: int) -> None:
+        def seen() -> bool:
+            with sqlite3.connect(f"file:{self.out / 'ledger.sqlite'}?mode=ro", uri=True) as db:
+                return bool(db.execute("SELECT 1 FROM transactions WHERE amount = ?", (amount,)).fetchone())
+
+        until(seen, 10, f"the sale of {amount} at the acquirer")
+
+    def wait(self, ms: int) -> None:
+        if self.injected:
+            self.terminal({"do": "advance", "ms": ms})
+            self.terminal({"do": "idle", "ms": min(ms, 1500) if ms >= 1200 else 60})
+        else:
+            self.terminal({"do": "idle", "ms": ms})
+
+    def rtc(self) -> int:
+        return self.terminal({"do": "status"})["rtc"]
+
+    def pull(self) -> None:
+        """A technician's pull while the terminal goes on selling; then verify, and one transaction explained."""
+        assert self.process is not None
+        journal, keys = str(self.out / "journal.posj"), str(self.out / "auditor-keys.json")
+        if not self.injected:
+            pull = subprocess.Popen(self._posaudit("pull", "--port", self.process.port, "--keys", keys, "--out", journal))
+            self.terminal({"do": "sale", "amount": 3100, "card": CARD_CHIP, "operator": "01"})
+            while pull.poll() is None:
+                self.terminal({"do": "idle", "ms": 50})
+            if pull.returncode != 0:
+                raise DayFailed(f"posaudit pull ended with {pull.returncode}")
+            # A second pull at the end of the day holds the sale made during the first.
+            os.replace(journal, self.out / "journal-first.posj")
+        pull = subprocess.Popen(self._posaudit("pull", "--port", self.process.port, "--keys", keys, "--out", journal))
+        while pull.poll() is None:
+            self.terminal({"do": "idle", "ms": 50})
+        if pull.returncode != 0:
+            raise DayFailed(f"posaudit pull ended with {pull.returncode}")
+        for args in (("verify", journal, "--keys", keys), ("explain", journal, "--keys", keys, "--stan", "5")):
+            self.say("posaudit " + " ".join(Path(a).name for a in args))
+            if subprocess.run(self._posaudit(*args), stdout=sys.stderr.fileno(), check=False).returncode != 0:
+                raise DayFailed(f"posaudit {args[0]} found something")
+
+    def _posaudit(self, *args: str) -> list[str]:
+        return [sys.executable, "-m", "posaudit.cli", *args]
+
+    # -- the books ---------------------------------------------------------------------------------------------------
+
+    def compare(self) -> list[dict[str, Any]]:
+        """Journal against ledger, transaction by transaction; writes transactions.json and prints the table."""
+        rows = compare.rows(self.out / "journal.posj", self.out / "ledger.sqlite")
+        (self.out / "transactions.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        table = Table(title="journal and acquirer, transaction by transaction")
+        for name in ("stan", "type", "amount", "journal", "acquirer", ""):
+            table.add_column(name, justify="right" if name in ("stan", "amount") else "left")
+        for row in rows:
+            mark = "[green]=[/green]" if row["agree"] else "[red]DIFFERS[/red]"
+            amount = f"{row['amount'] // 100}.{row['amount'] % 100:02d}"
+            table.add_row(str(row["stan"]), row["type"], amount, row["journal_state"], row["acquirer_state"], mark)
+        self.console.print(table)
+        return rows
+
+    def _heap_text(self, banner: dict[str, Any]) -> str:
+        size = banner.get("heap")
+        return f"{size // 1024} KB" if size else "not bounded"
+
+
+__all__ = ["CommandRefused", "Demo", "TerminalDied"]
