@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-SEED   ?=
+TYPINGS := $(VENV)/typings/.installed
 
-.PHONY: help demo test lint bench generate clean
+.PHONY: help demo test lint bench generate pictures clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -23,9 +23,15 @@ demo: $(STAMP) ## the main job: acquirer, terminal (real MicroPython), faults, t
 test: $(STAMP) ## every test: device code under CPython and MicroPython, host tools, the demo's day
 	$(BIN)/python -m pytest
 
-lint: $(STAMP) ## ruff, mypy with the MicroPython stubs, generated files
+# MicroPython's stubs shadow CPython's typeshed, so they live in a folder of their own.
+$(TYPINGS): pyproject.toml $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/typings 'micropython-unix-stubs>=1.24'
+	touch $@
+
+lint: $(STAMP) $(TYPINGS) ## ruff, mypy (host, and device against the MicroPython stubs), generated files
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file mypy-device.ini
 	$(BIN)/python tools/generate_glyphs.py --check
 
 bench: $(STAMP) ## measure and rewrite docs/benchmarks.md
@@ -33,6 +39,9 @@ bench: $(STAMP) ## measure and rewrite docs/benchmarks.md
 
 generate: $(STAMP) ## rebuild generated files (glyph table)
 	$(BIN)/python tools/generate_glyphs.py
+
+pictures: $(STAMP) ## redraw the pictures of the docs from a real run
+	$(BIN)/python tools/make_pictures.py
 
 clean: ## remove build outputs (keeps .venv)
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

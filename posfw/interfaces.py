@@ -113,6 +113,9 @@ class Clock:
     def now(self):
         """Return (ms, rtc, quality): milliseconds since boot (never goes back), Unix seconds (0 if unknown), RTC_*."""
 
+    def ticks(self):
+        """Milliseconds of a clock that only ever runs forward, for deadlines while waiting. May differ from now()."""
+
     def set(self, rtc, quality):
         """Set the real-time clock."""
 

@@ -23,6 +23,9 @@ class RealClock:
     def now(self):
         return ticks_ms() - self._start, int(time.time()) + self._offset, self._quality
 
+    def ticks(self):
+        return ticks_ms()
+
     def set(self, rtc, quality):
         self._offset, self._quality = rtc - int(time.time()), quality
         files.replace(self._path, json.dumps([self._offset, quality]).encode())
@@ -42,6 +45,9 @@ class InjectedClock:
 
     def now(self):
         return self._ms, self._rtc, self._quality
+
+    def ticks(self):
+        return ticks_ms()  # waiting is real even where time is told
 
     def set(self, rtc, quality):
         self._rtc, self._rest, self._quality = rtc, 0, quality

@@ -4,7 +4,7 @@ import time
 
 
 def _monotonic_ms():
-    return time.monotonic_ns() // 1000000
+    return int(getattr(time, "monotonic")() * 1000)  # noqa: B009 - unknown to MicroPython's stubs
 
 
 # MicroPython has no monotonic(), CPython has no ticks_ms().

@@ -4,8 +4,8 @@ from posfw.acquirer.profile import MESSAGE_NAMES
 from posfw.codec.civil import civil
 from posfw.codec.iso8583 import Iso8583Error
 from posfw.crypto.mac import same
-from posfw.numbers import V_BAD_MAC, V_GARBLED, V_LATE, V_MATCHED, V_MISMATCH
 from posfw.micro import const
+from posfw.numbers import V_BAD_MAC, V_GARBLED, V_LATE, V_MATCHED, V_MISMATCH
 
 _MAC_SIZE = const(8)
 
@@ -31,7 +31,9 @@ def sign_on(profile, stan, batch, cmac):
 
 
 def payment(profile, t, card, cmac):
-    """The request of transaction `t` (posfw.engine.state.Txn). card: the request's card dict, with what is never stored."""
+    """The request of transaction `t` (posfw.engine.state.Txn). card: the request's card dict, with what is never
+    stored.
+    """
     own = profile.message(MESSAGE_NAMES[t.type])
     values = _values(profile, t, own)
     values["pan"], values["expiry"] = card["pan"], card.get("expiry")
@@ -54,7 +56,7 @@ def _card_seq(text):
 
 
 def _values(profile, t, own):
-    year, month, day, hour, minute, second = civil(t.rtc, profile.utc_offset_min)
+    _, month, day, hour, minute, second = civil(t.rtc, profile.utc_offset_min)
     values = {
         "stan": "%06d" % t.stan,
         "batch": "%06d" % t.batch,

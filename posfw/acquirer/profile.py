@@ -22,7 +22,7 @@ def load(path):
     with open(path) as f:
         try:
             return json.load(f)
-        except ValueError as e:
+        except ValueError:
             raise ProfileError("%s is not JSON" % path)
 
 
@@ -51,16 +51,16 @@ class Profile:
         self.utc_offset_min, self.currency = self.config[6], self.config[7]
         iso = _table(data, "iso")
         try:
-            self.spec = Spec(
-                {int(key): notation for key, notation in iso["fields"].items()}, iso.get("mti", "bcd"), iso.get("bitmap", "binary"), iso.get("numeric", "bcd"), iso.get("length", "bcd")
-            )  # fmt: skip
+            fields = {int(key): notation for key, notation in iso["fields"].items()}
+            styles = [iso.get(part, "bcd") for part in ("mti", "numeric", "length")]
+            self.spec = Spec(fields, styles[0], iso.get("bitmap", "binary"), styles[1], styles[2])
             self.spec.check()
         except (Iso8583Error, KeyError, ValueError) as e:
             raise ProfileError("profile: iso.fields: %s" % e)
         framing = _table(data, "framing")
         try:
             self.prefix = bytes.fromhex(_text(framing, "tpdu") + framing.get("header", ""))
-        except ValueError as e:
+        except ValueError:
             raise ProfileError("profile: framing: tpdu and header are hex digits")
         self.max_message = _number(framing, "max_message", 64, 8192)
         mac = data.get("mac")
@@ -104,7 +104,7 @@ class Profile:
         self.clock_tolerance_s = _number(data.get("clock", {}), "tolerance_s", 0, 86400)
         try:
             self.icc_tags = [int(tag, 16) for tag in data.get("vault", {}).get("icc_tags", ())]
-        except ValueError as e:
+        except ValueError:
             raise ProfileError("profile: vault.icc_tags are hex tags")
         self.receipt_width = _number(data.get("receipt", {"width": 32}), "width", 32, 48)
         self.acquirer = data.get("acquirer", {})
@@ -114,7 +114,9 @@ class Profile:
         return MESSAGE_NAMES[kind] in self._messages
 
     def message(self, name):
-        """The table of a message, by its name in the profile. Raises ProfileError if this acquirer does not offer it."""
+        """The table of a message, by its name in the profile. Raises ProfileError if this acquirer does not offer
+        it.
+        """
         if name not in self._messages:
             raise ProfileError("this acquirer offers no %s" % name)
         return json.loads(self._messages[name])

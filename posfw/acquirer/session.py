@@ -6,8 +6,8 @@ profile's limit: a length above it is refused before anything is read.
 
 from posfw.acquirer import messages
 from posfw.hal import STAGE_SEND, LinkError
-from posfw.numbers import V_BAD_MAC, V_GARBLED, V_LATE, V_MISMATCH, V_PARTIAL, V_SEND_FAILED, V_SILENCE
 from posfw.micro import const
+from posfw.numbers import V_BAD_MAC, V_GARBLED, V_LATE, V_MISMATCH, V_PARTIAL, V_SEND_FAILED, V_SILENCE
 
 _NOTHING = object()
 _MAX_STRAYS = const(8)  # on one connection: each is journaled, and a host must not fill the journal
@@ -47,7 +47,7 @@ class Session:
             if not e.maybe_sent:
                 raise LinkError(STAGE_SEND, False, str(e))
             return V_SEND_FAILED, {}
-        deadline = self.clock.now()[0] + self.profile.reply_timeout_ms
+        deadline = self.clock.ticks() + self.profile.reply_timeout_ms
         outcome = V_SILENCE
         while True:
             try:
@@ -120,7 +120,7 @@ class Session:
                 if self._have == need:
                     self._have = 0
                     return bytes(view[2:need])
-            left = 0 if deadline is None else deadline - self.clock.now()[0]
+            left = 0 if deadline is None else deadline - self.clock.ticks()
             if left <= 0 and deadline is not None:
                 return None
             got = self.link.recv_into(view[self._have : need], left)

@@ -5,7 +5,9 @@ Algorithms: days of the proleptic Gregorian calendar counted from 0000-03-01, so
 
 
 def civil(rtc, offset_min):
-    """Local (year, month, day, hour, minute, second) of `rtc` (seconds since 1970 UTC), `offset_min` minutes east of UTC."""
+    """Local (year, month, day, hour, minute, second) of `rtc` (seconds since 1970 UTC), `offset_min` minutes east
+    of UTC.
+    """
     local = rtc + offset_min * 60
     days, second = local // 86400 + 719468, local % 86400
     era, doe = days // 146097, days % 146097
@@ -29,7 +31,9 @@ def unix(year, month, day, hour, minute, second, offset_min):
 
 
 def host_time(mmdd, hhmmss, near, offset_min):
-    """Seconds since 1970 UTC of a host's DE13 and DE12, which have no year: the one nearest to `near`. 0 if not a date."""
+    """Seconds since 1970 UTC of a host's DE13 and DE12, which have no year: the one nearest to `near`. 0 if not a
+    date.
+    """
     if len(mmdd) != 4 or len(hhmmss) != 6 or not (mmdd + hhmmss).isdigit():
         return 0
     month, day = int(mmdd[:2]), int(mmdd[2:])

@@ -5,7 +5,8 @@ An event is a tuple: its name, then its arguments; the handlers' parameters are 
 An effect is a tuple:
 
     ("connect", txn)             open the link for a reversal, then ("connected",) or ("connect_failed",)
-    ("send", purpose, txn)       exchange a message, then ("replied",), ("reversal_replied",), ("signon_replied",) or ("connect_failed",)
+    ("send", purpose, txn)       exchange a message, then ("replied",), ("reversal_replied",), ("signon_replied",)
+                                 or ("connect_failed",)
     ("card", txn)                let the card finish, then ("card_done",)
     ("print", txn, slip, again)  print, then ("printed",)
     ("set_clock", rtc, quality)

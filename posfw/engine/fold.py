@@ -1,6 +1,7 @@
 """state = fold(entries): one function that turns an entry into the change it means.
 
-Knows no profile and no clock: whatever a decision depended on was written into the entry. The terminal, the simulator and
+Knows no profile and no clock: whatever a decision depended on was written into the entry. The terminal, the
+simulator and
 the auditor run this same code.
 """
 
@@ -19,7 +20,7 @@ _PRINT_RETRY_MAX_MS = const(60000)
 
 def apply(state, payload):
     """Fold one decoded payload [seq, kind, boot, ms, rtc, rtc_quality, body] into `state`."""
-    seq, kind, boot, ms, rtc, quality, body = payload
+    seq, kind, _, ms, rtc, quality, body = payload
     state.seq = seq + 1
     state.ms = ms
     handler = _HANDLERS.get(kind)
@@ -76,7 +77,8 @@ def _intent(state, payload, body):
     state.intents += 1
     t = Txn()
     t.txn = payload[0]
-    (t.stan, t.batch, t.type, t.amount, t.currency, t.mode, t.pan, t.scheme, t.aid, t.original, t.operator, t.vault) = body
+    (t.stan, t.batch, t.type, t.amount, t.currency, t.mode) = body[:6]
+    (t.pan, t.scheme, t.aid, t.original, t.operator, t.vault) = body[6:]
     t.rtc = payload[4]
     t.due = payload[3]  # until an outcome is known: when the request was made, for the round trip
     state.txns[t.txn] = t

@@ -5,7 +5,9 @@ from posfw.codec.civil import civil
 
 
 class Found:
-    """An earlier transaction: `original` as in posfw.engine.request, its `type`, masked `pan`, and whether it still `stands`."""
+    """An earlier transaction: `original` as in posfw.engine.request, its `type`, masked `pan`, and whether it
+    still `stands`.
+    """
 
     def __init__(self, seq, body, rtc, utc_offset_min):
         date = civil(rtc, utc_offset_min)

@@ -1,4 +1,6 @@
-"""Sale, void, refund, pre-authorisation, completion: from the request to a known or an owed outcome (M1, M2, M6, M7, M10)."""
+"""Sale, void, refund, pre-authorisation, completion: from the request to a known or an owed outcome (M1, M2, M6,
+M7, M10).
+"""
 
 from posfw import numbers as n
 from posfw.engine import diagnosis, gate
@@ -14,7 +16,8 @@ _PAY = const(1)
 def pay(state, profile, now, request, room, rnd, ref, tried):
     """A request for money.
 
-    request: see posfw.engine.request. room: sectors the journal can still open. rnd: a random uint. ref: 8 random bytes.
+    request: see posfw.engine.request. room: sectors the journal can still open. rnd: a random uint. ref: 8 random
+    bytes.
     tried: transactions whose reversal was already tried for this request; () at first.
     """
     if gate.went_back(state, profile, now):
@@ -97,7 +100,9 @@ def cancel(state, profile, now, rnd):
 
 
 def stray(state, profile, now, fields):
-    """A reply that is well formed and authentic and answers nothing that is waited for: late, twice, or not ours (M6)."""
+    """A reply that is well formed and authentic and answers nothing that is waited for: late, twice, or not ours
+    (M6).
+    """
     stan = _number(fields, 11)
     for t in state.txns.values():
         if t.stan == stan:

@@ -2,7 +2,9 @@
 
 
 def backoff(tries, base_ms, max_ms, rnd):
-    """Exponential backoff with jitter: base * 2^tries, bounded by max, spread over 75 % to 125 % by `rnd` (any uint)."""
+    """Exponential backoff with jitter: base * 2^tries, bounded by max, spread over 75 % to 125 % by `rnd` (any
+    uint).
+    """
     delay = base_ms << min(tries, 16)
     if delay > max_ms:
         delay = max_ms

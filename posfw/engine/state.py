@@ -1,6 +1,7 @@
 """The state: everything the terminal knows, and nothing that the journal does not say.
 
-Bounded: it holds transactions only while something is owed for them, plus the last approved one. SNAPSHOT writes it whole.
+Bounded: it holds transactions only while something is owed for them, plus the last approved one. SNAPSHOT writes it
+whole.
 """
 
 VERSION = 1
@@ -13,7 +14,8 @@ CLOSED = 0  # nothing owed but perhaps a slip
 
 _TXN_FIELDS = (
     # from INTENT
-    "txn", "stan", "batch", "type", "amount", "currency", "mode", "pan", "scheme", "aid", "original", "operator", "vault", "rtc",
+    "txn", "stan", "batch", "type", "amount", "currency", "mode", "pan", "scheme", "aid", "original", "operator",
+    "vault", "rtc",
     # from what followed
     "phase", "outcome", "verdict", "code", "rrn", "auth", "cause", "reason",
     # the reversal: messages that may have reached the host, failed connections, silences, replies that did not count
@@ -22,8 +24,39 @@ _TXN_FIELDS = (
 
 
 class Txn:
-    """One transaction. `txn` is its INTENT's sequence number; `due` and `wait` are the reversal's next try, in ms of this boot
+    """One transaction. `txn` is its INTENT's sequence number; `due` and `wait` are the reversal's next try, in ms of
+    this boot
     and as a span; `sending` is True between REVERSAL_SENT and what became of it."""
+
+    txn: int
+    stan: int
+    batch: int
+    type: int
+    amount: int
+    currency: str
+    mode: int
+    pan: str
+    scheme: int
+    aid: str
+    original: list | None
+    operator: str
+    vault: bytes
+    rtc: int
+    phase: int
+    outcome: int
+    verdict: int
+    code: str
+    rrn: str
+    auth: str
+    cause: int
+    reason: str
+    attempts: int
+    fails: int
+    silences: int
+    bad: int
+    sending: bool
+    wait: int
+    due: int
 
     def __init__(self, values=None):
         if values is None:
@@ -42,13 +75,15 @@ class Txn:
 
 
 _STATE_FIELDS = (
-    "boot", "config", "batch", "batch_first", "stan", "stans_used", "intents", "signed_on", "clock_bad", "rtc", "tampered",
-    "released", "srtt", "rttvar", "last_approved", "faults",
+    "boot", "config", "batch", "batch_first", "stan", "stans_used", "intents", "signed_on", "clock_bad", "rtc",
+    "tampered", "released", "srtt", "rttvar", "last_approved", "faults",
 )  # fmt: skip
 
 
 class State:
-    """What the journal says. `txns`: txn -> Txn; `slips`: list of [txn, slip, tries, due], in the order they came up."""
+    """What the journal says. `txns`: txn -> Txn; `slips`: list of [txn, slip, tries, due], in the order they came
+    up.
+    """
 
     def __init__(self):
         self.seq = 0

@@ -74,5 +74,7 @@ def fault(state, profile, now, area, code, count):
 
 
 def export(state, profile, now, nonce, role):
-    """A host asked for the journal: its nonce, sealed under the key that is live now, proves that this is the present end."""
+    """A host asked for the journal: its nonce, sealed under the key that is live now, proves that this is the
+    present end.
+    """
     return [(n.EXPORT, [nonce, role])], []

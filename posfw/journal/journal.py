@@ -8,8 +8,8 @@ from posfw.codec import cbor
 from posfw.journal import seal
 from posfw.journal.frame import END, TORN, FrameError, Frames
 from posfw.journal.ring import Ring
-from posfw.numbers import SNAPSHOT
 from posfw.micro import const
+from posfw.numbers import SNAPSHOT
 
 # How the last run ended (BOOT entry, bits).
 CLEAN, TORN_FRAME, KEY_BEHIND, SECTOR_UNFINISHED = 0, 1, 2, 4
@@ -25,7 +25,8 @@ class Journal:
     """One terminal's journal on `flash` (posfw.hal.Flash), sealed with `keystore` (posfw.hal.KeyStore).
 
     snapshot: called whenever a sector is opened, returns the SNAPSHOT body of the state up to now.
-    After recover(): `seq` is the number the next entry will get, `head` the chain head, 32 bytes, `unclean` how the last run
+    After recover(): `seq` is the number the next entry will get, `head` the chain head, 32 bytes, `unclean` how the
+    last run
     ended. Set `boot` before the first append.
     """
 
@@ -54,7 +55,8 @@ class Journal:
         """Find the journal's end and rebuild the state; return it.
 
         new_state(): an empty state. apply(state, payload): folds one decoded payload into it.
-        Reads the sector headers by binary search and one sector, two after an unclean stop. Writes nothing but, where an
+        Reads the sector headers by binary search and one sector, two after an unclean stop. Writes nothing but,
+        where an
         entry was committed and the key store not yet moved on, the key store.
         Raises SealError where journal and key store do not belong together, KeyStoreError.
         """
@@ -111,13 +113,11 @@ class Journal:
 
     def _opens_complete(self, header):
         """True if the sector can stand alone: sector 0 with an entry in it, or one that holds its SNAPSHOT."""
-        seen = 0
-        for _, entry in self.ring.entries(header):
+        for seen, (_, entry) in enumerate(self.ring.entries(header)):
             if entry is END or entry is TORN or seen == 2:
-                return False
+                break
             if header.sequence == 0 or cbor.decode(seal.payload_of(entry))[1] == SNAPSHOT:
                 return True
-            seen += 1
         return False
 
     def _settle_key(self, behind):

@@ -56,7 +56,8 @@ def _tag(key, aad, head, payload):
 def write(buf, payload, key, aad):
     """Write the COSE_Mac0 of `payload` under `key` into `buf`; return its length.
 
-    aad: the external_aad; of a journal entry the previous chain head, 32 bytes. Raises SealError if the payload is above MAX_PAYLOAD bytes.
+    aad: the external_aad; of a journal entry the previous chain head, 32 bytes. Raises SealError if the payload is
+    above MAX_PAYLOAD bytes.
     """
     size = len(payload)
     if size > MAX_PAYLOAD:

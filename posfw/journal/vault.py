@@ -27,7 +27,9 @@ class VaultError(Exception):
 
 
 class Vault:
-    """The vault on its own flash. `keep` below is always the set of references (8 bytes) whose records are still needed."""
+    """The vault on its own flash. `keep` below is always the set of references (8 bytes) whose records are still
+    needed.
+    """
 
     def __init__(self, flash, keystore):
         self.frames = Frames(flash, _MAX_RECORD)

@@ -8,8 +8,8 @@ from posfw.codec.crc import crc32
 from posfw.crypto.mac import hmac_sha256, same
 from posfw.hal import KeyStoreError
 from posfw.journal.ring import RingError
-from posfw.numbers import SUPERVISOR, TECHNICIAN
 from posfw.micro import const
+from posfw.numbers import SUPERVISOR, TECHNICIAN
 
 VERSION = 1
 MAX_REQUEST = 1024  # bytes of a request frame before COBS
@@ -32,7 +32,9 @@ class _Refused(Exception):
 
 
 class ServicePort:
-    """Serves `usb` (posfw.hal.Usb) for `host`, the terminal: see the section of posfw.terminal.Terminal for what it may ask."""
+    """Serves `usb` (posfw.hal.Usb) for `host`, the terminal: see the section of posfw.terminal.Terminal for what
+    it may ask.
+    """
 
     def __init__(self, usb, host):
         self.usb = usb
@@ -81,7 +83,7 @@ class ServicePort:
             raise _Refused(MALFORMED, "damaged frame: send 00 and try again")
         try:
             request = cbor.decode(frame[:-4])
-        except cbor.CborError as e:
+        except cbor.CborError:
             raise _Refused(MALFORMED, "not a request")
         if not isinstance(request, list) or len(request) < 3 or not all(_is_number(v) for v in request[:3]):
             raise _Refused(MALFORMED, "not a request")
@@ -122,7 +124,7 @@ class ServicePort:
             raise _Refused(BAD_ARGUMENT, "unknown role")
         try:
             key = self.host.role_key(role)
-        except KeyStoreError as e:
+        except KeyStoreError:
             raise _Refused(FAULT, "the key store does not answer")
         if not same(hmac_sha256(key, _AUTH_LABEL, bytes((role,)), challenge), proof):
             self._wrong += 1

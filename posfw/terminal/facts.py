@@ -4,7 +4,8 @@ from posfw.codec.civil import civil
 
 
 def of(profile, t, seq, head, reprint):
-    """The facts dict of posfw.receipt.slips.render. t: a posfw.engine.state.Txn; seq, head: the SLIP entry's number and the
+    """The facts dict of posfw.receipt.slips.render. t: a posfw.engine.state.Txn; seq, head: the SLIP entry's number
+    and the
     chain head after it."""
     config, acquirer = profile.config, profile.acquirer
     return {

@@ -14,10 +14,10 @@ from posfw.journal.journal import Journal, JournalError
 from posfw.journal.ring import RingError, RingFull
 from posfw.journal.seal import SealError
 from posfw.journal.vault import Vault, VaultError
+from posfw.micro import const
 from posfw.numbers import AREA_FLASH, AREA_HOST, AREA_VAULT, V_BAD_MAC, V_DATA_LOST, V_GARBLED, V_MATCHED
 from posfw.receipt import slips
 from posfw.terminal import facts
-from posfw.micro import const
 
 # A failure to make something durable, as the cashier reads it
 _MESSAGES = (
@@ -43,7 +43,9 @@ def message_of(error):
 
 
 class Runner:
-    """Runs events on a board. `state` is the fold of the journal; `stopped` the message key of why no money, or None."""
+    """Runs events on a board. `state` is the fold of the journal; `stopped` the message key of why no money, or
+    None.
+    """
 
     def __init__(self, board, profile):
         self.board = board
@@ -72,7 +74,8 @@ class Runner:
     def run(self, event, card=None, finish=None):
         """Decide `event` and all that follows from it; return (ok, key, Txn or None) of its "done", or None.
 
-        card: the request's card data, for the message only. finish(): the card's last word on an approval, True or False.
+        card: the request's card data, for the message only. finish(): the card's last word on an approval, True or
+        False.
         """
         if self.stopped:
             return False, self.stopped, None

@@ -6,7 +6,8 @@
     result = terminal.pay({"type": SALE, "amount": 1234, "card": card})
     while True: terminal.idle()
 
-Every call returns; none raises for bad input, a dead link, a full journal or a broken part: the result says what happened.
+Every call returns; none raises for bad input, a dead link, a full journal or a broken part: the result says what
+happened.
 """
 
 import hashlib
@@ -88,7 +89,9 @@ class Terminal:
         return self._result(self.runner.run(("cancel", self.runner.random_number())))
 
     def find(self, stan, batch=None):
-        """The earlier transaction (posfw.engine.lookup.Found) with `stan` in `batch` (default: the present one), or None."""
+        """The earlier transaction (posfw.engine.lookup.Found) with `stan` in `batch` (default: the present one),
+        or None.
+        """
         state, journal = self.runner.state, self.runner.journal
         batch = batch or state.batch
         first = max(journal.first_seq(), state.batch_first if batch == state.batch else 0)

@@ -4,7 +4,6 @@ Time moves only when something waits, so a run is reproducible. Used by the test
 """
 
 from board.emulated.nor import NorFlash
-from posfw.acquirer.messages import _MAC_SIZE
 from posfw.acquirer.profile import load
 from posfw.codec.iso8583 import Spec
 from posfw.crypto.aes import ecb_decrypt, ecb_encrypt
@@ -22,7 +21,9 @@ TERMINAL_ID = "T-0001"
 TMK = b"terminal master!"
 START = 1795406400  # 2026-11-23 12:00:00, UTC+8
 PAN = "6222020000001234567"
-SETTINGS = {"tid": "12345678", "mid": "123456789012345", "merchant": "测试商户", "utc_offset_min": 480, "currency": "156"}
+SETTINGS = {
+    "tid": "12345678", "mid": "123456789012345", "merchant": "测试商户", "utc_offset_min": 480, "currency": "156",
+}  # fmt: skip
 PROFILES = "posfw/acquirer/profiles/"
 
 
@@ -36,6 +37,9 @@ class SimClock:
 
     def now(self):
         return self.ms, self.rtc, self.quality
+
+    def ticks(self):
+        return self.ms
 
     def set(self, rtc, quality):
         self.rtc, self.quality = rtc, quality
@@ -358,8 +362,9 @@ class Sim:
         return self.terminal.runner.state
 
     def card(self, **more):
+        icc = bytes.fromhex("9F26080102030405060708950500000000009F360200019F10020102")
         card = {"mode": MODE_CHIP, "pan": PAN, "expiry": "3012", "card_seq": "001", "scheme": 1,
-                "aid": "A000000333010101", "icc": bytes.fromhex("9F26080102030405060708950500000000009F360200019F10020102")}  # fmt: skip
+                "aid": "A000000333010101", "icc": icc}  # fmt: skip
         card.update(more)
         return card
 

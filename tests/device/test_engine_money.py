@@ -1,4 +1,6 @@
-"""The money rules of the design, M1 to M11, on a whole terminal in RAM. Each defect seen in the field is a test of its own."""
+"""The money rules of the design, M1 to M11, on a whole terminal in RAM. Each defect seen in the field is a test of
+its own.
+"""
 
 from sim import PAN, Sim, profile
 
@@ -80,7 +82,12 @@ def test_every_reply_that_does_not_count_owes_a_reversal_with_its_reason():
 def test_m1_nothing_is_sent_before_intent_and_vault_are_durable():
     sim = Sim()
     seen = []
-    sim.board.link.on_send = lambda: seen.append((sim.kinds()[-1], sim.terminal.runner.vault.get(sim.state.txns[max(sim.state.txns)].vault, 1)))
+
+    def look():
+        t = sim.state.txns[max(sim.state.txns)]
+        seen.append((sim.kinds()[-1], sim.terminal.runner.vault.get(t.vault, 1)))
+
+    sim.board.link.on_send = look
     sim.pay()
     assert seen[0][0] == n.INTENT and PAN.encode() in seen[0][1]
 
@@ -465,7 +472,7 @@ def test_paper_out_in_mid_slip_leaves_an_owed_slip_that_is_reprinted():
     sim.printer.paper = None
     sim.idle()
     assert sim.printer.kinds() == [n.SLIP_SALE] and sim.state.slips == []
-    assert "REPRINT".encode() in sim.printer.slips[-1][2]
+    assert b"REPRINT" in sim.printer.slips[-1][2]
     phases = [p[6][2:] for p in sim.entries() if p[1] == n.SLIP]
     assert phases == [[1, 0], [3, 1], [1, 0], [2, 0]]
 

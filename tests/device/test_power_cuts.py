@@ -43,7 +43,9 @@ def day(sim):
 
 
 def check(sim, number):
-    """After the cut: everything acknowledged is there, whoever was perhaps charged is reversed or holds an approval slip."""
+    """After the cut: everything acknowledged is there, whoever was perhaps charged is reversed or holds an
+    approval slip.
+    """
     sim.host.faults = []
     sim.start()
     for _ in range(6):

@@ -111,6 +111,19 @@ def choose_role(role: str) -> str:
     return role
 
 
+def nonce_of(text: str | None) -> bytes | None:
+    """A nonce given as hex digits. Raises Trouble."""
+    if text is None:
+        return None
+    try:
+        nonce = bytes.fromhex(text)
+    except ValueError:
+        nonce = b""
+    if len(nonce) != 16:
+        raise Trouble("The nonce is 32 hex digits, as `posaudit pull --json` reports it.")
+    return nonce
+
+
 @contextmanager
 def connect(port: str) -> Iterator[Client]:
     """A client at the port that `port` names, closed at the end."""

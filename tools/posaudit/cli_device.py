@@ -24,6 +24,7 @@ from posaudit.cli_base import (
     console,
     emit,
     guarded,
+    nonce_of,
     verdict,
 )
 from posaudit.describe import Context
@@ -41,12 +42,17 @@ def pull_command(
     out: Annotated[Path, typer.Option("--out", help="The file to write; it appears when it is whole and verified.")],
     role: Annotated[str, typer.Option("--role", help="Log in as technician, auditor or supervisor.")] = "technician",
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    nonce: Annotated[
+        str | None,
+        typer.Option("--nonce", help="32 hex digits an auditor chose for this pull; otherwise random."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Pull the whole journal from a running terminal and verify it while it comes.
 
     A broken pull leaves FILE.part; the same command goes on from it."""
     key_file = AuditorKeys.load(keys)
+    asked = nonce_of(nonce)
     started = time.monotonic()
     columns = (
         TextColumn("pulling"),
@@ -64,7 +70,14 @@ def pull_command(
             bar.update(task, completed=size, total=size * total // max(done, 1), entries=f"{done}/{total}")
 
         pulled = pull(
-            client, key_file, out, choose_role(role), progress, lambda text: console.print(text, markup=False), force
+            client,
+            key_file,
+            out,
+            choose_role(role),
+            progress,
+            lambda text: console.print(text, markup=False),
+            force,
+            asked,
         )
     seconds = max(time.monotonic() - started, 0.001)
     again = f", {pulled.retries} repeated requests" if pulled.retries else ""

@@ -23,6 +23,7 @@ from posaudit.cli_base import (
     emit,
     fail,
     guarded,
+    nonce_of,
     verdict,
 )
 from posaudit.describe import Context, money, type_name
@@ -45,12 +46,7 @@ def verify(
 ) -> None:
     """Prove that pulled journals are whole and unchanged, or name what was done to them and where."""
     key_file = AuditorKeys.load(keys)
-    try:
-        asked = bytes.fromhex(nonce) if nonce is not None else None
-        if asked is not None and len(asked) != 16:
-            raise ValueError
-    except ValueError:
-        raise Trouble("The nonce is 32 hex digits, as `posaudit pull --json` reports it.") from None
+    asked = nonce_of(nonce)
     reports = []
     trouble = False
     for path in files:

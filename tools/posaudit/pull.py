@@ -48,8 +48,9 @@ def pull(
     progress: Progress | None = None,
     note: Callable[[str], None] | None = None,
     force: bool = False,
+    nonce: bytes | None = None,
 ) -> Pulled:
-    """Pull the whole journal through `client` into `out`.
+    """Pull the whole journal through `client` into `out`. nonce: 16 bytes an auditor chose; None: drawn here.
 
     FILE.part of the same journal is proven first and gone on from. Raises PullError, ClientError, KeysError, OSError,
     and NotProven if the device's journal is not what its own keys vouch for (FILE.part then holds what is proven)."""
@@ -61,7 +62,7 @@ def pull(
     part = out.with_name(out.name + ".part")
     hello = client.login(keys, role)
     _same_journal(part, hello.journal_id)
-    nonce = secrets.token_bytes(16)
+    nonce = nonce or secrets.token_bytes(16)
     seq, head, tier = client.checkpoint(nonce)
     if seq >= _MOST_ENTRIES:
         raise ClientError(f"The device claims {seq + 1} entries, more than any terminal holds. Do not trust it.")

@@ -27,11 +27,19 @@ def fail(text: str) -> typer.Exit:
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes; a former demo's folder is replaced.")] = Path("build/demo"),
+    out: Annotated[
+        Path, typer.Option(help="Folder for everything the demo makes; a former demo's folder is replaced.")
+    ] = Path("build/demo"),
     interpreter: Annotated[str, typer.Option(help="What runs the terminal: micropython or cpython.")] = "micropython",
     heap: Annotated[str, typer.Option(help="Heap of the MicroPython process.")] = "256K",
     tls: Annotated[bool, typer.Option("--tls", help="Terminal and acquirer speak TLS.")] = False,
-    injected: Annotated[bool, typer.Option("--injected", help="Clock and randomness come from the configuration, so that two runs give the same flash image.")] = False,
+    injected: Annotated[
+        bool,
+        typer.Option(
+            "--injected",
+            help="Clock and randomness come from the configuration, so that two runs give the same flash image.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Run the main job: a day of lost, late and damaged acknowledgements, pulled, verified and compared."""
@@ -51,8 +59,8 @@ def demo(
         print(json.dumps(summary))
     else:
         console.print(
-            f"[bold]{summary['transactions']} transactions, {summary['differences']} differences[/bold] between journal and "
-            f"acquirer; {summary['slips']} slips; {summary['seconds']} s. Look into {summary['out']}"
+            f"[bold]{summary['transactions']} transactions, {summary['differences']} differences[/bold] between "
+            f"journal and acquirer; {summary['slips']} slips; {summary['seconds']} s. Look into {summary['out']}"
         )
     if summary["differences"]:
         raise typer.Exit(1)
@@ -70,7 +78,9 @@ def acquirer(
     cert_dir: Annotated[Path, typer.Option(help="Where the certificates lie or are made.")] = Path("tls"),
     state: Annotated[bool, typer.Option("--state", help="Print the ledger as JSON and end.")] = False,
 ) -> None:
-    """Run an ISO 8583 acquirer with a ledger and scripted faults, until it is interrupted. SIGHUP reads the scenario anew."""
+    """Run an ISO 8583 acquirer with a ledger and scripted faults, until it is interrupted. SIGHUP reads the
+    scenario anew.
+    """
     from poslab.acquirer import LedgerError, ProfileError, ScenarioError, dump_state, run
 
     try:
@@ -98,14 +108,18 @@ def _ready(host: str, port: int) -> None:
 
 @app.command()
 def terminal(
-    directory: Annotated[Path, typer.Option("--dir", help="Everything that survives the process lies here.")] = Path("build/terminal"),
+    directory: Annotated[Path, typer.Option("--dir", help="Everything that survives the process lies here.")] = Path(
+        "build/terminal"
+    ),
     acquirer_at: Annotated[str, typer.Option("--acquirer", help="The acquirer's HOST:PORT.")] = "127.0.0.1:8583",
     interpreter: Annotated[str, typer.Option(help="micropython or cpython.")] = "micropython",
     heap: Annotated[str, typer.Option(help="Heap of the MicroPython process.")] = "256K",
     profile: Annotated[Path | None, typer.Option(help="Acquirer profile (JSON); none: the shipped unionpay.")] = None,
     ca: Annotated[Path | None, typer.Option(help="CA certificate (DER): the link speaks TLS.")] = None,
 ) -> None:
-    """Run the emulated terminal. Reads commands from stdin, a line each (type `help`), and prints events as JSON lines."""
+    """Run the emulated terminal. Reads commands from stdin, a line each (type `help`), and prints events as JSON
+    lines.
+    """
     from poslab.console import Shell
     from poslab.staging import StagingError
 
@@ -115,7 +129,9 @@ def terminal(
     if interpreter not in ("micropython", "cpython"):
         raise fail(f"--interpreter {interpreter}: use micropython or cpython")
     try:
-        Shell(directory, interpreter, heap, host, int(number), profile or Path(str(_shipped("unionpay"))), ca).run(sys.stdin)
+        Shell(directory, interpreter, heap, host, int(number), profile or Path(str(_shipped("unionpay"))), ca).run(
+            sys.stdin
+        )
     except (StagingError, TimeoutError, OSError, ValueError) as error:
         raise fail(str(error)) from error
 

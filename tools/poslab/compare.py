@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from posaudit.show import read_entries
+
 from posfw import numbers as n
 
 _TYPES = {n.SALE: "sale", n.VOID: "void", n.REFUND: "refund", n.PREAUTH: "preauth", n.COMPLETION: "completion",

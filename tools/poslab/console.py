@@ -84,7 +84,13 @@ class Shell:
         if verb == "void":
             return {"do": verb, "amount": 1, "original": int(words[1]), "card": card, "operator": "01"}
         if verb in ("refund", "completion"):
-            return {"do": verb, "original": int(words[1]), "amount": minor_units(words[2]), "card": card, "operator": "01"}
+            return {
+                "do": verb,
+                "original": int(words[1]),
+                "amount": minor_units(words[2]),
+                "card": card,
+                "operator": "01",
+            }
         if verb == "paper":
             return {"do": "paper", "lines": int(words[1])} if len(words) > 1 else {"do": "paper"}
         if verb == "clock":

@@ -9,15 +9,23 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-
 # Test cards: numbers no issuer has given out. Never printed in full.
 CARD_CHIP = {
-    "mode": 5, "pan": "6222020000001234567", "expiry": "3012", "card_seq": "001", "scheme": 1, "aid": "A000000333010101",
+    "mode": 5,
+    "pan": "6222020000001234567",
+    "expiry": "3012",
+    "card_seq": "001",
+    "scheme": 1,
+    "aid": "A000000333010101",
     "icc": "9F26080102030405060708950500000000009F360200019F10020102",
-}  # fmt: skip
+}
 CARD_STRIPE = {
-    "mode": 2, "pan": "4000000000000002", "expiry": "2911", "track2": "4000000000000002=29112010000012345678", "scheme": 2,
-}  # fmt: skip
+    "mode": 2,
+    "pan": "4532015112830366",
+    "expiry": "2911",
+    "track2": "4532015112830366=29112010000012345678",
+    "scheme": 2,
+}
 DAY_S = 86400
 
 

@@ -1,12 +1,12 @@
 """The demo: acquirer, terminal and technician as separate processes through one scripted day, and the books compared.
 
-Everything lies in one output folder: flash.img, journal.posj, auditor-keys.json, ledger.sqlite, slips/, transactions.json.
+Everything lies in one output folder: flash.img, journal.posj, auditor-keys.json, ledger.sqlite, slips/,
+transactions.json.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import sqlite3
@@ -44,7 +44,9 @@ class Demo:
     Raises DayFailed, TerminalDied, CommandRefused, TimeoutError, OSError.
     """
 
-    def __init__(self, out: Path, interpreter: str, tls: bool = False, injected: bool = False, heap: str = "256K") -> None:
+    def __init__(
+        self, out: Path, interpreter: str, tls: bool = False, injected: bool = False, heap: str = "256K"
+    ) -> None:
         self.out = out.resolve()
         self.interpreter = interpreter
         self.injected = injected
@@ -55,7 +57,6 @@ class Demo:
         self.acquirer: subprocess.Popen[bytes] | None = None
         self.process: TerminalProcess | None = None
         self.started = time.monotonic()
-        self.pulled: list[str] = []
 
     # -- the run ---------------------------------------------------------------------------------------------------
 
@@ -66,7 +67,9 @@ class Demo:
             self.start_acquirer()
             self.process = self._terminal()
             banner = self.process.events[-1]
-            self.say(f"terminal up: {banner.get('interpreter')}, heap {self._heap_text(banner)}, port {self.process.port}")
+            self.say(
+                f"terminal up: {banner.get('interpreter')}, heap {self._heap_text(banner)}, port {self.process.port}"
+            )
             Day(self, RETRY).run()
             memory = self.terminal({"do": "gc"})
             self.process.close()
@@ -147,11 +150,19 @@ class Demo:
     def start_terminal(self) -> None:
         assert self.process is not None
         self.process.start()
+        if self.injected:
+            # What is owed now is done before the next command, whichever came first: the same entries in each run.
+            self.terminal({"do": "idle", "ms": 200})
 
     def start_acquirer(self) -> None:
-        command = [sys.executable, "-m", "poslab.cli", "acquirer", "--port", str(self.port), "--ledger", str(self.out / "ledger.sqlite"),
-                   "--profile", str(self.out / "profile.json"), "--master-key", str(self.out / "terminal-master-key.hex"),
-                   "--scenario", str(self._scenario())]  # fmt: skip
+        command = [sys.executable, "-m", "poslab.cli", "acquirer", "--port", str(self.port)]
+        for option, path in (
+            ("--ledger", self.out / "ledger.sqlite"),
+            ("--profile", self.out / "profile.json"),
+            ("--master-key", self.out / "terminal-master-key.hex"),
+            ("--scenario", self._scenario()),
+        ):
+            command += [option, str(path)]
         if self.tls:
             command += ["--tls", "--cert-dir", str(self.out / "tls")]
         with open(self.out / "acquirer.log", "ab") as log:
@@ -165,7 +176,9 @@ class Demo:
         if not self.injected:
             return SCENARIO
         path = self.out / "scenario.toml"
-        path.write_text("[defaults]\nclock = 2026-11-23T12:00:00\n" + SCENARIO.read_text(encoding="utf-8"), encoding="utf-8")
+        path.write_text(
+            "[defaults]\nclock = 2026-11-23T12:00:00\n" + SCENARIO.read_text(encoding="utf-8"), encoding="utf-8"
+        )
         return path
 
     def stop_acquirer(self) -> None:
@@ -186,7 +199,7 @@ class Demo:
     def wait(self, ms: int) -> None:
         if self.injected:
             self.terminal({"do": "advance", "ms": ms})
-            self.terminal({"do": "idle", "ms": min(ms, 1500) if ms >= 1200 else 60})
+            self.terminal({"do": "idle", "ms": min(ms, 1500) if ms >= 1200 else 150})
         else:
             self.terminal({"do": "idle", "ms": ms})
 
@@ -195,26 +208,28 @@ class Demo:
 
     def pull(self) -> None:
         """A technician's pull while the terminal goes on selling; then verify, and one transaction explained."""
-        assert self.process is not None
         journal, keys = str(self.out / "journal.posj"), str(self.out / "auditor-keys.json")
         if not self.injected:
-            pull = subprocess.Popen(self._posaudit("pull", "--port", self.process.port, "--keys", keys, "--out", journal))
-            self.terminal({"do": "sale", "amount": 3100, "card": CARD_CHIP, "operator": "01"})
-            while pull.poll() is None:
-                self.terminal({"do": "idle", "ms": 50})
-            if pull.returncode != 0:
-                raise DayFailed(f"posaudit pull ended with {pull.returncode}")
-            # A second pull at the end of the day holds the sale made during the first.
-            os.replace(journal, self.out / "journal-first.posj")
-        pull = subprocess.Popen(self._posaudit("pull", "--port", self.process.port, "--keys", keys, "--out", journal))
-        while pull.poll() is None:
-            self.terminal({"do": "idle", "ms": 50})
-        if pull.returncode != 0:
-            raise DayFailed(f"posaudit pull ended with {pull.returncode}")
+            self._pull(keys, str(self.out / "journal-first.posj"), selling=True)
+        # The pull at the end of the day holds the sale made during the first.
+        self._pull(keys, journal)
         for args in (("verify", journal, "--keys", keys), ("explain", journal, "--keys", keys, "--stan", "5")):
             self.say("posaudit " + " ".join(Path(a).name for a in args))
             if subprocess.run(self._posaudit(*args), stdout=sys.stderr.fileno(), check=False).returncode != 0:
                 raise DayFailed(f"posaudit {args[0]} found something")
+
+    def _pull(self, keys: str, journal: str, selling: bool = False) -> None:
+        assert self.process is not None
+        command = self._posaudit("pull", "--port", self.process.port, "--keys", keys, "--out", journal)
+        if self.injected:
+            command += ["--nonce", "00" * 16]
+        with subprocess.Popen(command, stdout=sys.stderr.fileno()) as technician:
+            if selling:
+                self.terminal({"do": "sale", "amount": 3100, "card": CARD_CHIP, "operator": "01"})
+            while technician.poll() is None:
+                self.terminal({"do": "idle", "ms": 50})
+        if technician.returncode != 0:
+            raise DayFailed(f"posaudit pull ended with {technician.returncode}")
 
     def _posaudit(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "posaudit.cli", *args]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from posaudit.keys import ROLES, AuditorKeys
+
 from poslab.board_launch import Keys
 
 MARK = ".poslab"
@@ -35,7 +36,9 @@ def provision(path: Path, terminal_id: str, fixed: bool = False) -> Keys:
         master_key = os.urandom(16)
     keys.save(path, new=True)
     roles = [keys.role_key(terminal_id, role) for role in ROLES]
-    return Keys(terminal_id, keys.journal_id(terminal_id), keys.k0(terminal_id), (roles[0], roles[1], roles[2]), master_key)
+    return Keys(
+        terminal_id, keys.journal_id(terminal_id), keys.k0(terminal_id), (roles[0], roles[1], roles[2]), master_key
+    )
 
 
 def digest(path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import iso8583
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
+
 from poslab.acquirer.profile import Profile
 
 TPDU_BYTES = 5
