@@ -53,6 +53,7 @@ def main(path):
         profile = file.read()
     board = Board(config)
     terminal = Terminal(board, json.loads(profile), config.get("settings") or {}, sha256(profile).digest())
+    del profile, config  # the terminal keeps what it needs of them
     message = terminal.boot()[1]
     console = board.console
     console.emit({"event": "ready", "interpreter": interpreter(), "heap": memory()["size"], "message": message})

@@ -4,6 +4,7 @@ from posfw.acquirer.profile import MESSAGE_NAMES
 from posfw.codec.civil import civil
 from posfw.codec.iso8583 import Iso8583Error
 from posfw.crypto.mac import same
+from posfw.hal import KeyStoreError
 from posfw.micro import const
 from posfw.numbers import V_BAD_MAC, V_GARBLED, V_LATE, V_MATCHED, V_MISMATCH
 
@@ -24,13 +25,13 @@ class Request:
         self.has_mac = has_mac
 
 
-def sign_on(profile, stan, batch, cmac):
-    """The sign-on request."""
+def sign_on(profile, config, stan, batch, cmac):
+    """The sign-on request. config: the body of the CONFIG entry the terminal works under."""
     values = {"stan": "%06d" % stan, "batch": "%06d" % batch}
-    return _build(profile, profile.message("signon"), values, cmac)
+    return _build(profile, config, profile.message("signon"), values, cmac)
 
 
-def payment(profile, t, card, cmac):
+def payment(profile, config, t, card, cmac):
     """The request of transaction `t` (posfw.engine.state.Txn). card: the request's card dict, with what is never
     stored.
     """
@@ -40,15 +41,15 @@ def payment(profile, t, card, cmac):
     values["card_seq"] = _card_seq(card.get("card_seq"))
     values["track2"], values["icc"] = card.get("track2"), card.get("icc")
     values["pin_block"] = card.get("pin_block")
-    return _build(profile, own, values, cmac)
+    return _build(profile, config, own, values, cmac)
 
 
-def reversal(profile, t, record, cmac):
+def reversal(profile, config, t, record, cmac):
     """The reversal of transaction `t`. record: the vault's [pan, expiry, card_seq, icc]."""
     values = _values(profile, t, profile.message(MESSAGE_NAMES[t.type]))
     values["pan"], values["expiry"], values["icc"] = record[0], record[1], record[3]
     values["card_seq"] = _card_seq(record[2])
-    return _build(profile, profile.message("reversal"), values, cmac)
+    return _build(profile, config, profile.message("reversal"), values, cmac)
 
 
 def _card_seq(text):
@@ -84,9 +85,9 @@ def _values(profile, t, own):
     return values
 
 
-def _build(profile, table, values, cmac):
-    settings = profile.settings
-    values["tid"], values["mid"] = settings["tid"], settings["mid"]
+def _build(profile, config, table, values, cmac):
+    # The numbers the transaction was made under: a debt outlives a change of settings.
+    values["tid"], values["mid"] = config[1], config[2]
     fields = {}
     has_mac = False
     for key, source in table["fields"].items():
@@ -128,19 +129,26 @@ def judge(profile, request, wire, cmac):
     """Return (verdict, fields) of a frame that came in while `request` was waited for.
 
     V_MATCHED; V_MISMATCH: the right kind of reply to something else; V_LATE: some other message; V_BAD_MAC; V_GARBLED.
-    The last two carry no fields: nothing in them can be believed.
+    The last two carry no fields: nothing in them can be believed. Field 0 is the MTI.
     """
     size = len(profile.prefix)
     try:
         mti, fields = profile.spec.parse(wire[size:])
+        fields[0] = mti
     except Iso8583Error:
         return V_GARBLED, {}
     if len(wire) < size or wire[:1] != profile.prefix[:1]:
         return V_GARBLED, {}
     wanted = request is not None and mti == request.reply_mti
+    if not wanted and mti in profile.plain_replies:
+        return V_LATE, {}  # a kind of reply that never has a MAC: nothing in it can be believed, nor held against it
     if profile.mac_field and (request is None or request.has_mac or not wanted):
         mac = fields.get(profile.mac_field)
-        if mac is None or not same(cmac(wire[size:-_MAC_SIZE])[:_MAC_SIZE], mac):
+        try:
+            good = mac is not None and same(cmac(wire[size:-_MAC_SIZE])[:_MAC_SIZE], mac)
+        except KeyStoreError:
+            good = False  # no key to check it with
+        if not good:
             return V_BAD_MAC, {}
     if not wanted:
         return V_LATE, fields

@@ -36,7 +36,12 @@ class Profile:
     def __init__(self, data, settings, terminal_id, digest):
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise ProfileError('profile: "format" must be "%s"' % FORMAT)
-        self.settings = settings
+        try:
+            self._read(data, settings, terminal_id, digest)
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as e:
+            raise ProfileError("profile or settings: %s (%s): compare docs/profiles.md" % (type(e).__name__, e))
+
+    def _read(self, data, settings, terminal_id, digest):
         self.name = _text(data, "name")
         self.config = [
             terminal_id,
@@ -69,23 +74,38 @@ class Profile:
         self.mac_field = mac["field"] if mac else 0
         # Kept as text and read when a message is built: as dicts they would take ten times the memory, for good.
         self._messages = {}
+        self.plain_replies = []  # MTIs of replies that never carry a MAC
         for name, table in _table(data, "messages").items():
             if not isinstance(table, dict) or "mti" not in table or not isinstance(table.get("fields"), dict):
                 raise ProfileError("profile: messages.%s needs mti and fields" % name)
+            if self.mac_field and name != "signon" and table["fields"].get(str(self.mac_field)) != "mac":
+                raise ProfileError("profile: messages.%s has no mac in field %d" % (name, self.mac_field))
+            if "mac" not in table["fields"].values():
+                self.plain_replies.append("%04d" % (int(table["mti"]) + 10))
+            for key, source in table["fields"].items():
+                parts = source if isinstance(source, list) else [source]
+                if not parts or not all(isinstance(part, str) and len(part) > 1 for part in parts):
+                    raise ProfileError("profile: messages.%s.fields.%s: text, or a list of texts" % (name, key))
+                if isinstance(source, list) and any(part[0] == "?" for part in source):
+                    raise ProfileError("profile: messages.%s.fields.%s: no part of a list is optional" % (name, key))
             self._messages[name] = json.dumps(table)
         for name in ("sale", "reversal", "signon"):
             if name not in self._messages:
                 raise ProfileError("profile: messages.%s is missing" % name)
         codes = _table(data, "codes")
-        self._approved = codes["approved"]
-        self._reversal_accepted = codes["reversal_accepted"]
-        self._busy, self._merchant = codes.get("busy", ()), codes.get("merchant", ())
-        self._sign_on_again = codes.get("sign_on", ())
+        self._approved = _list(codes, "approved", str)
+        self._reversal_accepted = _list(codes, "reversal_accepted", str)
+        if not self._approved or not self._reversal_accepted:
+            raise ProfileError("profile: codes.approved and codes.reversal_accepted must name a code each")
+        self._busy, self._merchant = _list(codes, "busy", str), _list(codes, "merchant", str)
+        self._reverse, self._sign_on_again = _list(codes, "reverse", str), _list(codes, "sign_on", str)
         reasons = _table(data, "reasons")
         for name in _REASONS:
             _text(reasons, name)
         self._reasons = reasons
-        self.match = data.get("match", (11, 41, 4))
+        self.match = _list(data, "match", int) if "match" in data else [11, 41, 4]
+        if 11 not in self.match or 41 not in self.match:
+            raise ProfileError('profile: "match" must hold 11 and 41 at least')
         retry = _table(data, "retry")
         for name in _RETRY:
             _number(retry, name, 1, 86400000)
@@ -137,6 +157,14 @@ class Profile:
         """True if `code` means that the merchant or its settlement account was refused."""
         return code in self._merchant
 
+    def must_reverse(self, code):
+        """True if `code` in a reply leaves open what the issuer did: a reversal is owed."""
+        return code in self._reverse
+
+    def reply_mti(self, kind):
+        """The MTI of the reply to a transaction of type `kind`."""
+        return "%04d" % (int(self.message(MESSAGE_NAMES[kind])["mti"]) + 10)
+
     def wants_sign_on(self, code):
         """True if `code` means that the working key is not the host's: sign on again before any further message."""
         return code in self._sign_on_again
@@ -155,13 +183,20 @@ def _table(data, name):
 
 def _text(data, name):
     value = data.get(name)
-    if not isinstance(value, str) or not value or len(value) > 120:
-        raise ProfileError('"%s" must be a text' % name)
+    if not isinstance(value, str) or not 1 <= len(value.encode()) <= 64:
+        raise ProfileError('"%s" must be a text of 1 to 64 bytes' % name)
+    return value
+
+
+def _list(data, name, kind):
+    value = data.get(name, [])
+    if not isinstance(value, list) or not all(type(item) is kind for item in value):
+        raise ProfileError('"%s" must be a list of %ss' % (name, kind.__name__))
     return value
 
 
 def _number(data, name, low, high):
     value = data.get(name)
-    if not isinstance(value, int) or not low <= value <= high:
+    if type(value) is not int or not low <= value <= high:
         raise ProfileError('"%s" must be a whole number from %d to %d' % (name, low, high))
     return value

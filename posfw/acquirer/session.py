@@ -114,6 +114,10 @@ class Session:
             need = 2
             if self._have >= 2:
                 length = view[0] << 8 | view[1]
+                if length == 0 and self._strays < _MAX_STRAYS:  # a keep-alive of some hosts
+                    self._strays += 1
+                    self._have = 0
+                    continue
                 if not 1 <= length <= self.profile.max_message - 2:
                     return _NOTHING
                 need = 2 + length

@@ -38,6 +38,23 @@ def decode(buf):
     return obj
 
 
+def decode_flat(buf, most):
+    """Decode the one array that fills `buf`, of at most `most` (up to 23) items that are no arrays themselves.
+
+    For bytes from strangers: a kilobyte of nested arrays can cost a terminal its whole memory. Raises CborError.
+    """
+    count = (buf[0] if buf else 0) - _ARRAY
+    if not 0 <= count <= most:
+        raise CborError(f"not an array of at most {most} items")
+    view, pos, items = memoryview(buf), 1, []
+    for _ in range(count):
+        item, pos = _get(view, pos, len(buf), MAX_DEPTH)
+        items.append(item)
+    if pos != len(buf):
+        raise CborError(f"bytes follow the array that should fill the buffer, from offset {pos}")
+    return items
+
+
 def decode_at(buf, pos):
     """Decode the item at byte `pos`; return (item, position behind it). Arrays come back as lists and byte
     strings as bytes, copied out of `buf`. Raises CborError."""

@@ -169,7 +169,7 @@ class Spec:
             try:
                 raw = unhexlify(raw)
             except ValueError:
-                raise Iso8583Error(0, "the bitmap is not hexadecimal") from None
+                raise Iso8583Error(0, "the bitmap is not hexadecimal")
         return int.from_bytes(raw, "big"), pos
 
 
@@ -185,7 +185,7 @@ def _characters(field, kind, value):
     try:
         raw = value.encode()
     except UnicodeError:  # a lone surrogate on CPython
-        raise Iso8583Error(field, "holds a character its kind does not allow") from None
+        raise Iso8583Error(field, "holds a character its kind does not allow")
     if kind == "z":
         raw = raw.replace(b"D", b"=")
     _check(field, kind, raw)

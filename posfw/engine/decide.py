@@ -4,7 +4,9 @@ An event is a tuple: its name, then its arguments; the handlers' parameters are 
 (kind, body) or (kind, body, secret): the secret goes to the vault before the entry goes to the journal.
 An effect is a tuple:
 
-    ("connect", txn)             open the link for a reversal, then ("connected",) or ("connect_failed",)
+    ("connect", txn)             build the reversal and open the link, then ("connected",), ("connect_failed",),
+                                 ("mac_lost",), or ("reversal_replied",) where its data are lost
+    ("hold", txn, ms, count)     do not try this one again for ms; count failures are not journaled yet
     ("send", purpose, txn)       exchange a message, then ("replied",), ("reversal_replied",), ("signon_replied",)
                                  or ("connect_failed",)
     ("card", txn)                let the card finish, then ("card_done",)
@@ -29,6 +31,7 @@ def decide(state, profile, event, now):
 
 _HANDLERS = {
     "boot": upkeep.boot,
+    "configure": upkeep.configure,
     "signon": upkeep.sign_on,
     "signon_replied": upkeep.sign_on_replied,
     "clock_set": upkeep.clock_set,
@@ -45,6 +48,7 @@ _HANDLERS = {
     "reverse": reversal.reverse,
     "connected": reversal.connected,
     "connect_failed": reversal.connect_failed,
+    "mac_lost": reversal.mac_lost,
     "reversal_replied": reversal.replied,
     "human": reversal.human,
     "print": printing.start,

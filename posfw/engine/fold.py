@@ -15,7 +15,7 @@ from posfw.micro import const
 # The slip of an approved transaction, by type
 APPROVED_SLIPS = (0, n.SLIP_SALE, n.SLIP_VOID, n.SLIP_REFUND, n.SLIP_PREAUTH, n.SLIP_COMPLETION, n.SLIP_VOID)
 _PRINT_RETRY_MS = const(1000)
-_PRINT_RETRY_MAX_MS = const(60000)
+_PRINT_RETRY_MAX_MS = const(14400000)  # a printer that fails for good must not fill the journal
 
 
 def apply(state, payload):
@@ -26,8 +26,8 @@ def apply(state, payload):
     handler = _HANDLERS.get(kind)
     if handler is not None:
         handler(state, payload, body)
-    if kind != n.CLOCK and quality and not state.clock_bad:
-        state.rtc = rtc
+    if kind != n.CLOCK and quality and rtc > state.rtc and not state.clock_bad:
+        state.rtc = rtc  # forward only: CLOCK entries alone set it back
 
 
 def _boot(state, payload, body):
@@ -82,7 +82,7 @@ def _intent(state, payload, body):
     t.rtc = payload[4]
     t.due = payload[3]  # until an outcome is known: when the request was made, for the round trip
     state.txns[t.txn] = t
-    state.current = t.txn
+    state.current = state.last_intent = t.txn
 
 
 def _reply(state, payload, body):
@@ -126,9 +126,9 @@ def _outcome(state, payload, body):
 
 
 def _connect_fail(state, payload, body):
-    txn, _, retry_in = body
+    txn, _, retry_in, count = body
     t = state.txns[txn]
-    t.fails += 1
+    t.fails += count
     if t.sending:
         # The connection broke before the first byte: the attempt that was announced did not take place.
         t.sending = False
@@ -147,6 +147,8 @@ def _reversal_sent(state, payload, body):
 def _reversal_reply(state, payload, body):
     txn, verdict, _, rrn, duration, retry_in = body
     t = state.txns[txn]
+    if verdict == n.V_LATE:
+        return
     t.sending = False
     if verdict in (n.V_MATCHED, n.V_REFUSED):
         state.srtt, state.rttvar = rtt_update(state.srtt, state.rttvar, duration)
@@ -171,7 +173,11 @@ def _unresolved(state, payload, body):
 
 
 def _human(state, payload, body):
-    _close_debt(state, state.txns[body[0]], n.SLIP_HUMAN)
+    t = state.txns[body[0]]
+    t.phase, t.decision, t.decided_by = CLOSED, body[1], body[2]
+    # The slip of the decision is the merchant's; the customer's own paper stays owed beside it.
+    state.slips = [s for s in state.slips if s[0] != t.txn or s[1] == n.SLIP_UNRESOLVED_CUSTOMER]
+    _owe_slip(state, t.txn, n.SLIP_HUMAN)
 
 
 def _slip(state, payload, body):

@@ -2,6 +2,10 @@
 
 from posfw.engine.sequence import exhausted
 from posfw.engine.state import STUCK
+from posfw.micro import const
+
+# Transactions the state may hold: each stands in every SNAPSHOT, and a SNAPSHOT must fit one entry.
+_MOST_OPEN = const(6)
 
 
 def standing(state, profile, now, room):
@@ -21,6 +25,8 @@ def standing(state, profile, now, room):
     # What is owed must still find room when no new sale does.
     if room < profile.reserve_sectors:
         return "journal_full"
+    if len(state.txns) >= _MOST_OPEN:
+        return "debt_limit" if state.debts else "slip_owed"
     if state.intents >= profile.batch_limit:
         return "batch_limit"
     if exhausted(state.stans_used):

@@ -16,9 +16,16 @@ def owed(state):
     return items
 
 
-def next_due(state, ms, printer_ready):
-    """The first owed item whose time has come, as (what, txn, slip, due), or None."""
+def next_due(state, ms, printer_ready, holds):
+    """The first owed item whose time has come, as (what, txn, slip, due), or None.
+
+    holds: txn -> [ms, ...]: reversals not to be tried before ms of this boot.
+    """
     for item in owed(state):
-        if item[3] <= ms and (item[0] != SLIP or printer_ready):
+        if item[0] == SLIP:
+            ready = printer_ready
+        else:
+            ready = item[1] not in holds or holds[item[1]][0] <= ms
+        if ready and item[3] <= ms:
             return item
     return None

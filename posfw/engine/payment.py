@@ -56,11 +56,18 @@ def replied(state, profile, now, txn, verdict, fields, rnd):
     t = state.txns[txn]
     took = max(0, now[0] - t.due)
     code = fields.get(39, "")
+    if verdict == n.V_MATCHED and not code:
+        verdict = n.V_GARBLED  # ours, and it says nothing
     entry = (n.REPLY, [txn, verdict, _number(fields, 11), code, fields.get(37, ""), fields.get(38, ""), took])
     if verdict == n.V_MATCHED:
         if profile.is_approved(code):
             return [entry], [("card", txn)]
         cause = diagnosis.of_code(code, profile)
+        if profile.must_reverse(code):
+            return [entry, owe(profile, txn, n.UNKNOWN, cause, profile.reason("other"), rnd)], [
+                _print(txn, n.SLIP_PENDING),
+                ("done", False, "unknown_outcome", txn),
+            ]
         drafts = [entry, (n.OUTCOME, [txn, n.DECLINED, cause, "", 0])]
         if profile.wants_sign_on(code):
             drafts.append((n.SIGNON, [t.stan, n.V_REFUSED, code, ""]))
@@ -91,8 +98,10 @@ def card_done(state, profile, now, txn, accepted, rnd):
 def cancel(state, profile, now, rnd):
     """The merchant cancels the last approved transaction before anything else happened: a reversal is owed (M7)."""
     txn = state.last_approved
-    if txn is None or state.txns[txn].batch != state.batch:
-        return [], [_refuse("original_not_found")]
+    if txn is None or txn != state.last_intent or state.txns[txn].batch != state.batch:
+        return [], [_refuse("original_not_found")]  # something came after it: that is what a void is for
+    if state.debts:
+        return [], [_refuse("reversal_pending_block")]
     return [owe(profile, txn, n.CANCELLED, n.CAUSE_CANCELLED, profile.reason("fault"), rnd)], [
         _print(txn, n.SLIP_PENDING),
         ("done", True, "cancelled", txn),
@@ -104,8 +113,16 @@ def stray(state, profile, now, fields):
     (M6).
     """
     stan = _number(fields, 11)
+    if not fields:
+        return [], []
     for t in state.txns.values():
         if t.stan == stan:
+            if fields[0] != profile.reply_mti(t.type):
+                if not t.owes_reversal:
+                    return [], []
+                # A late reply to its reversal: evidence. The reversal goes out again and is accepted again.
+                late = [t.txn, n.V_LATE, fields.get(39, ""), fields.get(37, ""), 0, t.wait]
+                return [(n.REVERSAL_REPLY, late)], []
             if t.phase == OPEN:  # our number with another's amount or terminal
                 return [_stray(t.txn, n.V_MISMATCH, stan, fields, 0)], []
             late = t.owes_reversal or t.outcome in (n.UNKNOWN, n.CANCELLED)
@@ -119,9 +136,15 @@ def unsendable(state, profile, now, txn, key):
     return [(n.OUTCOME, [txn, n.NOT_SENT, n.CAUSE_TERMINAL, "", 0])], [("done", False, key, txn)]
 
 
-def conclude_open(state, profile, now, rnd):
-    """An outcome that could not be journaled when it was due (flash fault, journal full) is still owed."""
-    return [conclude(state, profile, state.txns[state.current], rnd, n.CAUSE_TERMINAL)], []
+def conclude_open(state, profile, now, rnd, refused):
+    """An outcome that could not be journaled when it was due (flash fault, journal full) is still owed.
+
+    refused: the card, asked in this boot, did not accept the approval.
+    """
+    t = state.txns[state.current]
+    if refused:
+        return [owe(profile, t.txn, n.CANCELLED, n.CAUSE_TERMINAL, profile.reason("fault"), rnd)], []
+    return [conclude(state, profile, t, rnd, n.CAUSE_NOT_RECORDED)], []
 
 
 def conclude(state, profile, t, rnd, otherwise=n.CAUSE_POWER):
@@ -129,7 +152,7 @@ def conclude(state, profile, t, rnd, otherwise=n.CAUSE_POWER):
 
     otherwise: the cause where no evidence of the exchange is durable.
     """
-    if t.verdict == n.V_MATCHED:
+    if t.verdict == n.V_MATCHED and not profile.must_reverse(t.code):
         if profile.is_approved(t.code):
             return (n.OUTCOME, [t.txn, n.APPROVED, n.CAUSE_NONE, "", 0])
         return (n.OUTCOME, [t.txn, n.DECLINED, diagnosis.of_code(t.code, profile), "", 0])
@@ -137,6 +160,8 @@ def conclude(state, profile, t, rnd, otherwise=n.CAUSE_POWER):
         return (n.OUTCOME, [t.txn, n.NOT_SENT, n.CAUSE_LINK_DOWN, "", 0])
     verdict = t.verdict or n.V_SILENCE
     cause = otherwise if not t.verdict else diagnosis.of_verdict(verdict, state, profile)
+    if verdict == n.V_MATCHED:
+        cause = diagnosis.of_code(t.code, profile)
     return owe(profile, t.txn, n.UNKNOWN, cause, _reason(profile, verdict), rnd)
 
 

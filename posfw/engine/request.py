@@ -17,8 +17,10 @@ _MODES = (n.MODE_KEYED, n.MODE_STRIPE, n.MODE_CHIP, n.MODE_CONTACTLESS)
 
 def check(request, profile):
     """The message key of what is wrong with `request` for this acquirer, or None."""
+    if not isinstance(request, dict):
+        return "bad_request"
     kind, amount, card = request.get("type"), request.get("amount"), request.get("card")
-    if kind not in (n.SALE, n.VOID, n.REFUND, n.PREAUTH, n.COMPLETION, n.PREAUTH_VOID) or not isinstance(card, dict):
+    if type(kind) is not int or not n.SALE <= kind <= n.PREAUTH_VOID or not isinstance(card, dict):
         return "bad_request"
     if not profile.offers(kind):
         return "bad_request"
@@ -27,7 +29,7 @@ def check(request, profile):
     if not _card_fits(card):
         return "bad_card"
     operator = request.get("operator", "")
-    if not isinstance(operator, str) or len(operator) > 8:
+    if not _plain(operator, 8):
         return "bad_request"
     if kind in (n.SALE, n.PREAUTH):
         return None
@@ -36,16 +38,18 @@ def check(request, profile):
 
 def _card_fits(card):
     pan, icc = card.get("pan"), card.get("icc", b"")
-    if not isinstance(pan, str) or not 12 <= len(pan) <= 19 or not pan.isdigit() or card.get("mode") not in _MODES:
+    if not isinstance(pan, str) or not 12 <= len(pan) <= 19 or not pan.isdigit():
+        return False
+    if not _one_of(card.get("mode"), _MODES):
         return False
     for name, sizes in (("expiry", (0, 4)), ("card_seq", (0, 2, 3))):
         value = card.get(name, "")
         if not isinstance(value, str) or len(value) not in sizes or (value and not value.isdigit()):
             return False
     aid = card.get("aid", "")
-    if not isinstance(aid, str) or len(aid) > 32 or card.get("scheme", 0) not in (0, 1, 2):
+    if not _plain(aid, 32) or not _one_of(card.get("scheme", 0), (0, 1, 2)):
         return False
-    if not isinstance(icc, bytes) or len(icc) > 255 or not isinstance(card.get("track2", ""), str):
+    if not isinstance(icc, bytes) or len(icc) > 255 or not _plain(card.get("track2", ""), 37):
         return False
     try:
         tlv.parse(icc)
@@ -59,9 +63,18 @@ def _original_fits(original):
         return False
     txn, batch, stan, mmdd, rrn, auth, amount = original
     for number in (txn, batch, stan, amount):
-        if not isinstance(number, int) or not 0 <= number <= MAX_AMOUNT:
+        if type(number) is not int or not 0 <= number <= MAX_AMOUNT:
             return False
-    return all(isinstance(text, str) and len(text) <= 12 for text in (mmdd, rrn, auth))
+    return all(_plain(text, 12) for text in (mmdd, rrn, auth))
+
+
+def _plain(text, longest):
+    # Printable ASCII: what ISO 8583 and the journal take.
+    return isinstance(text, str) and len(text) <= longest and all(32 <= ord(ch) < 127 for ch in text)
+
+
+def _one_of(value, allowed):
+    return type(value) is int and value in allowed  # 1.0 == 1, and a float does not go into the journal
 
 
 def masked(pan):

@@ -8,6 +8,7 @@ from posfw.micro import const
 
 _UNDO = const(2)
 _STAGE_SIGN_ON = const(5)
+_DAY_MS = const(86400000)
 
 
 def reverse(state, profile, now, txn, rnd, tried=False):
@@ -18,7 +19,7 @@ def reverse(state, profile, now, txn, rnd, tried=False):
     if profile.sign_on_required and not state.signed_on:
         if not tried:
             return [], [("again", ("signon",)), ("again", ("reverse", txn, rnd, True))]
-        return connect_failed(state, profile, now, txn, _STAGE_SIGN_ON, rnd)
+        return connect_failed(state, profile, now, txn, _STAGE_SIGN_ON, rnd, 1)
     return [], [("show", "reversal_sending"), ("connect", txn)]
 
 
@@ -28,19 +29,38 @@ def connected(state, profile, now, txn):
     return [(n.REVERSAL_SENT, [txn, t.attempts + 1, t.reason])], [("send", _UNDO, txn)]
 
 
-def connect_failed(state, profile, now, txn, stage, rnd):
-    """No byte reached the host. A request ends here, nobody was charged; a reversal waits."""
+def connect_failed(state, profile, now, txn, stage, rnd, count):
+    """No byte reached the host, `count` times since the last entry said so. A request ends here, nobody was charged; a
+    reversal waits. Only every doubling of the failures is journaled: a line dead for weeks must not fill the ring."""
     t = state.txns[txn]
     if t.phase == OPEN:
         return [
-            (n.CONNECT_FAIL, [txn, stage, 0]),
+            (n.CONNECT_FAIL, [txn, stage, 0, 1]),
             (n.OUTCOME, [txn, n.NOT_SENT, n.CAUSE_LINK_DOWN, "", 0]),
         ], [("done", False, "link_down", txn)]
     if t.phase == STUCK:
-        wait = backoff(0, profile.retry_slow_ms, profile.retry_slow_ms, rnd)
+        wait = _slow(t, profile, rnd)
     else:
-        wait = backoff(t.fails, profile.retry_base_ms, profile.retry_max_ms, rnd)
-    return [(n.CONNECT_FAIL, [txn, stage, wait])], [("show", "link_down")]
+        wait = backoff(t.fails + count - 1, profile.retry_base_ms, profile.retry_max_ms, rnd)
+    if not t.sending and count < t.fails:
+        return [], [("hold", txn, wait, count), ("show", "link_down")]
+    return [(n.CONNECT_FAIL, [txn, stage, wait, count])], [("hold", txn, 0, 0), ("show", "link_down")]
+
+
+def mac_lost(state, profile, now, txn, rnd):
+    """The working key is gone: a sign-on brings another."""
+    t = state.txns[txn]
+    wait = backoff(0, profile.retry_base_ms, profile.retry_max_ms, rnd)
+    return [
+        (n.SIGNON, [t.stan, n.V_REFUSED, "", ""]),
+        (n.CONNECT_FAIL, [txn, _STAGE_SIGN_ON, wait, 1]),
+    ], []
+
+
+def _slow(t, profile, rnd):
+    """The pace of an unresolved reversal: from the profile's slow one, doubling, to once a day."""
+    tries = max(0, t.attempts - profile.attempts)
+    return backoff(tries, profile.retry_slow_ms, max(profile.retry_slow_ms, _DAY_MS), rnd)
 
 
 def replied(state, profile, now, txn, verdict, fields, rnd):
@@ -57,7 +77,7 @@ def replied(state, profile, now, txn, verdict, fields, rnd):
         ]
     used_up = t.attempts >= profile.attempts or verdict == n.V_DATA_LOST
     if used_up or t.phase == STUCK:
-        wait = backoff(0, profile.retry_slow_ms, profile.retry_slow_ms, rnd)
+        wait = _slow(t, profile, rnd)
     else:
         wait = backoff(t.attempts, profile.retry_base_ms, profile.retry_max_ms, rnd)
     drafts = [(n.REVERSAL_REPLY, [txn, verdict, code, fields.get(37, ""), took, wait])]
@@ -66,11 +86,9 @@ def replied(state, profile, now, txn, verdict, fields, rnd):
     if not used_up or t.phase != OWED:
         return drafts, []
     # M5: the terminal has done its share. The debt stays, and two people hold a slip that says so.
-    cause = (
-        diagnosis.of_code(code, profile)
-        if verdict == n.V_REFUSED
-        else diagnosis.of_verdict(verdict, state, profile)
-    )
+    cause = diagnosis.of_verdict(verdict, state, profile)
+    if verdict == n.V_REFUSED:
+        cause = n.CAUSE_HOST_BUSY if profile.is_busy(code) else n.CAUSE_REVERSAL_REFUSED
     drafts.append((n.UNRESOLVED, [txn, t.attempts, cause]))
     return drafts, [
         ("show", "reversal_unresolved"),

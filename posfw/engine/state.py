@@ -20,7 +20,13 @@ _TXN_FIELDS = (
     "phase", "outcome", "verdict", "code", "rrn", "auth", "cause", "reason",
     # the reversal: messages that may have reached the host, failed connections, silences, replies that did not count
     "attempts", "fails", "silences", "bad", "sending", "wait", "due",
+    # a human decision
+    "decision", "decided_by",
 )  # fmt: skip
+
+
+class StateError(Exception):
+    """The journal was written by a firmware this one cannot follow: update it."""
 
 
 class Txn:
@@ -57,10 +63,12 @@ class Txn:
     sending: bool
     wait: int
     due: int
+    decision: int
+    decided_by: str
 
     def __init__(self, values=None):
         if values is None:
-            values = (0,) * 14 + (OPEN, 0, 0, "", "", "", 0, "", 0, 0, 0, 0, False, 0, 0)
+            values = (0,) * 14 + (OPEN, 0, 0, "", "", "", 0, "", 0, 0, 0, 0, False, 0, 0, 0, "")
         for name, value in zip(_TXN_FIELDS, values):  # noqa: B905 - MicroPython's zip has no strict
             setattr(self, name, value)
 
@@ -76,7 +84,8 @@ class Txn:
 
 _STATE_FIELDS = (
     "boot", "config", "batch", "batch_first", "stan", "stans_used", "intents", "signed_on", "clock_bad", "rtc",
-    "tampered", "released", "srtt", "rttvar", "last_approved", "faults",
+    "tampered", "released", "srtt", "rttvar", "last_approved", "last_intent",
+    "faults",
 )  # fmt: skip
 
 
@@ -103,6 +112,7 @@ class State:
         self.srtt = 0
         self.rttvar = 0
         self.last_approved = None
+        self.last_intent = None
         self.faults = 0
         self.current = None
         self.txns = {}
@@ -115,9 +125,9 @@ class State:
         return [VERSION, fields, txns, [list(slip) for slip in self.slips]]
 
     def load(self, body):
-        """Become what a SNAPSHOT body says. Raises ValueError on a version this code does not know."""
+        """Become what a SNAPSHOT body says. Raises StateError on a version this code does not know."""
         if body[0] != VERSION:
-            raise ValueError("SNAPSHOT version %d is not known to this firmware" % body[0])
+            raise StateError("SNAPSHOT version %d is not known to this firmware" % body[0])
         for name, value in zip(_STATE_FIELDS, body[1]):  # noqa: B905
             setattr(self, name, value)
         self.txns = {}

@@ -8,6 +8,7 @@ from posfw.hal import RTC_HOST, RTC_TECHNICIAN
 from posfw.micro import const
 
 _SIGN_ON = const(3)
+_EARLIEST = const(1767225600)  # 2026-01-01: no terminal with this firmware lives before
 _HOST = const(2)
 _TECHNICIAN = const(3)
 
@@ -32,6 +33,13 @@ def boot(state, profile, now, firmware, cause, unclean, rnd):
     return drafts, effects
 
 
+def configure(state, profile, now):
+    """New settings wait until nothing is owed under the old ones."""
+    if state.config == profile.config or state.debts or state.slips or state.current is not None:
+        return [], []
+    return [(n.CONFIG, profile.config)], []
+
+
 def sign_on(state, profile, now):
     """Ask the host for the day's working key and time."""
     if state.tampered or state.config is None or state.current is not None:
@@ -50,7 +58,9 @@ def sign_on_replied(state, profile, now, stan, verdict, fields, key_fits):
     if not good:
         return drafts, [("done", False, "signon_failed", None)]
     effects = []
-    host = host_time(mmdd, hhmmss, max(state.rtc, now[1]), profile.utc_offset_min)
+    # The host's date has no year. The terminal's clock knows it, unless it lost everything.
+    near = now[1] if now[1] > _EARLIEST else max(state.rtc, _EARLIEST)
+    host = host_time(mmdd, hhmmss, near, profile.utc_offset_min)
     if host and (state.clock_bad or now[1] == 0 or abs(host - now[1]) > profile.clock_tolerance_s):
         drafts.append((n.CLOCK, [now[1], host, _HOST]))
         effects.append(("set_clock", host, RTC_HOST))

@@ -16,7 +16,7 @@ _BLANK = b"\xff" * _CHUNK
 
 
 class FrameError(Exception):
-    """The flash did not take what was programmed. What stands at that place is now unknown."""
+    """The flash failed: it did not take what was programmed, or cannot be read. What stands there is now unknown."""
 
 
 class Frames:
@@ -36,6 +36,13 @@ class Frames:
         self._head = bytearray(4)
         self._chunk = bytearray(_CHUNK)
         self._chunk_view = memoryview(self._chunk)
+
+    def fetch(self, block, buf, pos):
+        """Read len(buf) bytes into `buf`. Raises FrameError."""
+        try:
+            self.flash.readblocks(block, buf, pos)
+        except OSError as e:
+            raise FrameError("read failed at block %d+%d: %s" % (block, pos, e))
 
     def padded(self, size):
         """`size` rounded up to whole program units."""
@@ -78,7 +85,7 @@ class Frames:
         for off in range(0, len(data), _CHUNK):
             size = min(_CHUNK, len(data) - off)
             part = self._chunk_view[:size]
-            self.flash.readblocks(block, part, pos + off)
+            self.fetch(block, part, pos + off)
             if part != data[off : off + size]:
                 raise FrameError("block %d+%d does not hold what was programmed" % (block, pos + off))
 
@@ -101,19 +108,22 @@ class Frames:
         while pos < self.block_size:
             size = min(_CHUNK, self.block_size - pos)
             part = self._chunk_view[:size]
-            self.flash.readblocks(block, part, pos)
+            self.fetch(block, part, pos)
             if part != (_BLANK if size == _CHUNK else _BLANK[:size]):
                 return False
             pos += size
         return True
 
     def read(self, block, pos):
-        """Return (entry, next position) of the frame at `pos`; entry is bytes, or END or TORN in its place."""
+        """Return (entry, next position) of the frame at `pos`; entry is bytes, or END or TORN in its place.
+
+        Raises FrameError.
+        """
         room = self.block_size - pos
         if room <= _OVERHEAD:
             return (END if self.blank(block, pos) else TORN), pos
         head = self._head
-        self.flash.readblocks(block, head, pos)
+        self.fetch(block, head, pos)
         if head == b"\xff\xff\xff\xff":
             return (END if self.blank(block, pos) else TORN), pos
         length = head[0] | head[1] << 8
@@ -124,7 +134,7 @@ class Frames:
         ):
             return TORN, pos
         body = bytearray(length + 4)
-        self.flash.readblocks(block, body, pos + 4)
+        self.fetch(block, body, pos + 4)
         entry = bytes(memoryview(body)[:length])
         if crc32(entry) != int.from_bytes(body[length:], "little"):
             return TORN, pos

@@ -7,18 +7,20 @@ store is therefore at the journal's end or exactly one entry behind; everything 
 from posfw.codec import cbor
 from posfw.journal import seal
 from posfw.journal.frame import END, TORN, FrameError, Frames
-from posfw.journal.ring import Ring
+from posfw.journal.ring import Ring, RingFull
 from posfw.micro import const
-from posfw.numbers import SNAPSHOT
+from posfw.numbers import CHECKPOINT, EXPORT, RELEASE, SNAPSHOT
 
 # How the last run ended (BOOT entry, bits).
 CLEAN, TORN_FRAME, KEY_BEHIND, SECTOR_UNFINISHED = 0, 1, 2, 4
 
+_HOST_KINDS = (EXPORT, RELEASE, CHECKPOINT)
 _TAG_AND_HEADS = const(45)  # COSE_Mac0 around a payload, at most
 
 
 class JournalError(Exception):
-    """The flash did not take an entry. It is not in the journal; the next append goes to a fresh sector."""
+    """An entry was not taken: by the flash (then the next append goes to a fresh sector), or for its size or form.
+    It is not in the journal."""
 
 
 class Journal:
@@ -95,13 +97,17 @@ class Journal:
             if entry is TORN:
                 self.unclean |= TORN_FRAME
                 break
-            payload = cbor.decode(seal.payload_of(entry))
-            if payload[0] != seq:
-                raise seal.SealError("entry %d stands where %d belongs" % (payload[0], seq))
-            live = live or payload[1] == SNAPSHOT
-            if live:  # a copy carried over before the SNAPSHOT is already in it
-                apply(state, payload)
-            self.boot = payload[2]
+            try:
+                payload = cbor.decode(seal.payload_of(entry))
+                if payload[0] != seq:
+                    raise seal.SealError("entry %d stands where %d belongs" % (payload[0], seq))
+                live = live or payload[1] == SNAPSHOT
+                if live:  # a copy carried over before the SNAPSHOT is already in it
+                    apply(state, payload)
+                self.boot = payload[2]
+            except (cbor.CborError, KeyError, IndexError, TypeError, ValueError, AttributeError):
+                # Sound checksums around what this firmware never wrote: not a power cut.
+                raise seal.SealError("entry %d is not one of this terminal's" % seq)
             previous, head = head, seal.chain(head, entry)
             self._last = (base.block, pos)
             seq += 1
@@ -116,13 +122,19 @@ class Journal:
         for seen, (_, entry) in enumerate(self.ring.entries(header)):
             if entry is END or entry is TORN or seen == 2:
                 break
-            if header.sequence == 0 or cbor.decode(seal.payload_of(entry))[1] == SNAPSHOT:
+            try:
+                kind = cbor.decode(seal.payload_of(entry))[1]
+            except (cbor.CborError, TypeError, IndexError):
+                raise seal.SealError("an entry of the newest sector is not one of this terminal's")
+            if header.sequence == 0 or kind == SNAPSHOT:
                 return True
         return False
 
     def _settle_key(self, behind):
         if not behind:
             return
+        if self._last is None:
+            raise seal.SealError("the newest journal sector does not hold the entry it claims")
         entry, _ = self.frames.read(*self._last)
         if not seal.verify(entry, self._key, self._previous_head):
             raise seal.SealError("the last entry is not sealed with this terminal's key")
@@ -148,6 +160,8 @@ class Journal:
             self._open(self.seq, self.head)
         payload = [self.seq, kind, self.boot, now[0], now[1], now[2], body]
         size = self._encode(payload)
+        if kind not in _HOST_KINDS and self._would_use_the_last(size + _TAG_AND_HEADS):
+            raise RingFull()
         if not self.ring.room_for(size + _TAG_AND_HEADS):
             self._open_sector(now, False)
             payload[0] = self.seq
@@ -155,12 +169,24 @@ class Journal:
         self._commit(size)
         return payload[0], payload
 
+    def _would_use_the_last(self, length):
+        # A full ring must still answer a technician's pull: its end is kept for EXPORT and what frees the ring.
+        ring, frames = self.ring, self.frames
+        kept = frames.block_size // 8
+        return ring.pos + frames.space(length) > frames.block_size - kept and ring.free_sectors() == 0
+
     def _encode(self, payload):
-        return cbor.encode_into(self._payload, 0, payload)
+        try:
+            return cbor.encode_into(self._payload, 0, payload)
+        except cbor.CborError as e:
+            raise JournalError("entry of kind %d is not in the format: %s" % (payload[1], e))
 
     def _open(self, first_seq, head):
+        # A sector with nothing committed in it is opened again, not left behind.
+        newest = self.ring.header
+        again = self._again or (newest is not None and newest.first_seq == self.seq)
         try:
-            self.ring.open_sector(first_seq, head, self._again)
+            self.ring.open_sector(first_seq, head, again)
         except FrameError as e:
             raise JournalError("journal flash: %s" % e)
 
@@ -168,7 +194,10 @@ class Journal:
         """Open a sector: the last entry again if it may be weak, then the SNAPSHOT."""
         entry = None
         if carry:
-            entry, _ = self.frames.read(*self._last)
+            try:
+                entry, _ = self.frames.read(*self._last)
+            except FrameError as e:
+                raise JournalError("journal flash: %s" % e)
             if entry is END or entry is TORN:
                 raise JournalError("the last journal entry can no longer be read")
         self._open(self.seq - 1 if carry else self.seq, self._previous_head if carry else self.head)
@@ -180,13 +209,17 @@ class Journal:
                 self.ring.pos = self.frames.program_copy(place[0], place[1], entry)
             except FrameError as e:
                 raise JournalError("journal flash: %s" % e)
+        reported = True
         if self.ring.header.sequence or self.seq:
-            self._commit(
-                self._encode([self.seq, SNAPSHOT, self.boot, now[0], now[1], now[2], self.snapshot()])
-            )
-        self._needs_fresh = self._again = False
+            size = self._encode([self.seq, SNAPSHOT, self.boot, now[0], now[1], now[2], self.snapshot()])
+            reported = self._commit(size)
+        self._again = False
+        self._needs_fresh = not reported
 
     def _commit(self, size):
+        """Seal and program the encoded payload. False: it is committed, but the flash reported a failure, so that
+        nothing
+        may follow it in its sector."""
         ring, frames = self.ring, self.frames
         block, pos = ring.header.block, ring.pos
         buf = frames.entry_buffer()
@@ -194,22 +227,28 @@ class Journal:
         if not ring.room_for(length):
             raise JournalError("entry of %d bytes does not fit a sector" % length)
         entry = buf[:length]
+        # All that can fail for want of memory comes before the program. From there to the key store's step the
+        # journal is
+        # "broken": whatever ends it in between, no second entry may take this number before recovery has looked.
+        head, key = seal.chain(self.head, entry), seal.ratchet(self._key)
+        self._broken = reported = True
         try:
             ring.pos = frames.program_entry(block, pos, length)
         except FrameError as e:
-            landed, after = frames.read(block, pos)
             self._needs_fresh = True
+            landed, after = frames.read(block, pos)
             if landed != entry:
+                self._broken = False
                 raise JournalError("journal flash: %s" % e)
-            ring.pos = after  # reported as failed, yet whole: it is committed, and no other may take its number
+            ring.pos = after  # reported as failed, yet whole: it is committed
+            reported = False
         self._last = (block, pos)
-        self._previous_head = self.head
-        self.head = seal.chain(self.head, entry)
+        self._previous_head, self.head = self.head, head
         self.seq += 1
-        self._key = seal.ratchet(self._key)
-        self._broken = True
-        self.keystore.advance(self.seq, self._key)
+        self._key = key
+        self.keystore.advance(self.seq, key)
         self._broken = False
+        return reported
 
     # -- room and reading ------------------------------------------------------------------------------------
 
@@ -226,11 +265,15 @@ class Journal:
         header = self.ring.find(seq) if seq < self.seq else None
         while header is not None:
             number = header.first_seq
+            following = self.ring.sector(header.sequence + 1)
+            # What a later sector begins with is not this one's any more: a frame that once read wrong may read right.
+            # (Its first entry may be a copy of this one's last.)
+            end = following.first_seq + 1 if following is not None else self.seq
             for _, entry in self.ring.entries(header):
-                if entry is END or entry is TORN or number >= self.seq:
+                if entry is END or entry is TORN or number >= end:
                     break
                 if number >= seq:
                     yield number, entry
                     seq = number + 1
                 number += 1
-            header = self.ring.sector(header.sequence + 1)
+            header = following

@@ -9,6 +9,7 @@ from posfw.journal.frame import END, TORN
 from posfw.micro import const
 
 _HEADER = const(68)
+_LAST_SEQUENCE = const(0xFFFFFF00)  # no flash lives that long: a number beyond was not written by us
 _MAGIC = b"PJ\x01"
 MIN_BLOCKS = 4
 
@@ -54,13 +55,13 @@ class Ring:
     def read_header(self, block):
         """Return the block's Header, or None if it holds no sector of this journal."""
         raw = bytearray(_HEADER)
-        self.frames.flash.readblocks(block, raw, 0)
+        self.frames.fetch(block, raw, 0)
         if raw[:3] != _MAGIC or crc32(raw[:64]) != int.from_bytes(raw[64:68], "little"):
             return None
         sequence = int.from_bytes(raw[20:24], "little")
         if raw[4:20] != self.journal_id or 1 << raw[3] != self.frames.unit:
             return None
-        if sequence % self.frames.blocks != block:
+        if sequence % self.frames.blocks != block or sequence >= _LAST_SEQUENCE:
             return None
         first_seq = int.from_bytes(raw[24:28], "little")
         return Header(block, sequence, first_seq, int.from_bytes(raw[28:32], "little"), bytes(raw[32:64]))
@@ -131,10 +132,10 @@ class Ring:
 
     def oldest(self):
         """The Header of the oldest sector still there. Raises RingError if none can be read."""
-        newest = self.header.sequence
-        wrapped = newest - self.frames.blocks + 1
-        header = self.sector(wrapped) if wrapped > 0 else self.sector(0)
-        if header is None and wrapped > 0:
+        wrapped = self.header.sequence - self.frames.blocks + 1
+        header = self.sector(max(wrapped, 0))
+        if header is None and wrapped >= 0:
+            # The next to be written: a power cut caught it in its erase, or just after.
             header = self.sector(wrapped + 1)
         if header is None:
             raise RingError("the oldest journal sector cannot be read: pull what is left and send the terminal in")

@@ -17,6 +17,7 @@ _HEADER = const(12)
 _HEAD = const(12)  # batch, version, reference
 _TAG = const(16)
 _MAX_RECORD = const(512)
+_LAST_SEQUENCE = const(0xFFFFFF00)  # no flash lives that long: a number beyond was not written by us
 MIN_BLOCKS = 3
 
 _FULL = "the vault is full of data still needed: settle, or resolve what is owed"
@@ -44,9 +45,11 @@ class Vault:
     def put(self, ref, batch, plaintext, new_key, keep):
         """Encrypt and store a record under the random reference `ref`; durable on return.
 
-        new_key: 48 random bytes, used if the batch has no key yet. Raises VaultError, KeyStoreError.
+        new_key: 48 random bytes for the first record of a batch, None for later ones. Raises VaultError, KeyStoreError.
         """
         record = self._encrypt(ref, batch, plaintext, new_key)
+        if len(record) > _MAX_RECORD:
+            raise VaultError("replay data of %d bytes are above the vault's limit" % len(record))
         try:
             self._make_room(len(record), keep)
             self._pos = self.frames.program_copy(self._block(self._sequence), self._pos, record)
@@ -57,18 +60,23 @@ class Vault:
     def get(self, ref, batch):
         """Return the plaintext under `ref`. Raises VaultError if it is gone or damaged, KeyStoreError if its key is."""
         key = self.keystore.vault_key(batch)
-        self._locate()
-        for sequence in range(self._sequence, max(-1, self._sequence - self.frames.blocks), -1):
-            for record in self._records(sequence):
-                if _ref(record) == ref:
-                    return _decrypt(record, key)
+        try:
+            self._locate()
+            for sequence in range(self._sequence, max(-1, self._sequence - self.frames.blocks), -1):
+                for record in self._records(sequence):
+                    if _ref(record) == ref:
+                        return _decrypt(record, key)
+        except FrameError as e:
+            raise VaultError("vault flash: %s" % e)
         raise VaultError("the replay data are not in the vault")
 
     def _encrypt(self, ref, batch, plaintext, new_key):
         try:
             key = self.keystore.vault_key(batch)
         except KeyStoreError:
-            self.keystore.new_vault_key(batch, new_key)  # raises again if the key store is not well
+            if new_key is None:  # the batch has a key, and records under it: never another one
+                raise
+            self.keystore.new_vault_key(batch, new_key)
             key = new_key
         body = batch.to_bytes(3, "big") + b"\x01" + ref
         body += ctr(key[:16], _counter_block(ref), plaintext)
@@ -82,11 +90,11 @@ class Vault:
     def _header(self, block):
         """The sequence number in the block's header, or None."""
         raw = bytearray(_HEADER)
-        self.frames.flash.readblocks(block, raw, 0)
+        self.frames.fetch(block, raw, 0)
         if raw[:4] != _MAGIC or crc32(raw[:8]) != int.from_bytes(raw[8:], "little"):
             return None
         sequence = int.from_bytes(raw[4:8], "little")
-        return sequence if self._block(sequence) == block else None
+        return sequence if self._block(sequence) == block and sequence < _LAST_SEQUENCE else None
 
     def _records(self, sequence):
         block = self._block(sequence)

@@ -5,6 +5,7 @@ two-byte area of GB18030 (which is GBK), by the generated glyph table: MicroPyth
 """
 
 from posfw.receipt.glyphs import TABLE
+from posfw.receipt.layout import raw_of
 
 NORMAL, TALL, LARGE = 0, 1, 2  # single; double height; double height and width (half the columns)
 
@@ -37,7 +38,7 @@ def _code(point):
 
 def _points(s):
     # Code points, without making a string of each character: see layout.
-    raw = s.encode()
+    raw = raw_of(s)
     point = 0
     for i in range(len(raw)):
         byte = raw[i]

@@ -12,6 +12,17 @@ _CLOSING = ",.;:!?)]}%，。；：！？、）》】」』〉”’…".encode()
 _OPENING = "([{（《【「『〈“‘".encode()
 
 
+def raw_of(s):
+    """UTF-8 of `s`, half surrogate pairs and all: JSON from outside may hold them, and a slip must not fail for
+    that.
+    """
+    return s.encode("utf-8", "surrogatepass")
+
+
+def _text(raw):
+    return raw.decode("utf-8", "surrogatepass")
+
+
 def _width(raw):
     n = 0
     for byte in raw:
@@ -24,7 +35,7 @@ def _width(raw):
 
 def width(s):
     """Columns that `s` takes."""
-    return _width(s.encode())
+    return _width(raw_of(s))
 
 
 def _after(raw, pos):
@@ -76,18 +87,18 @@ def wrap(s, columns):
     """
     line = b""
     used = gap = 0
-    for unit in _units(s.encode()):
+    for unit in _units(raw_of(s)):
         if unit == b" ":
             gap = 1 if line else 0
             continue
         size = _width(unit)
         if line and used + gap + size > columns:
-            yield line.decode()
+            yield _text(line)
             line = b""
             used = gap = 0
         while size > columns:
             part, unit = _split(unit, columns)
-            yield part.decode()
+            yield _text(part)
             size = _width(unit)
         if gap:
             line += b" "
@@ -95,7 +106,7 @@ def wrap(s, columns):
         used += gap + size
         gap = 0
     if line:
-        yield line.decode()
+        yield _text(line)
 
 
 def centre(s, columns):

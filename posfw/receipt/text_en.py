@@ -95,6 +95,7 @@ flash_failed Flash write failed, no sales. Call service
 vault_full Replay store full, no sales. Let reversals finish, or settle
 keystore_fault Key store fault, no sales. Call service
 seal_mismatch Journal and keys do not fit, no sales. A technician must pull the journal first
+journal_newer Journal of a newer firmware, no sales. Update the firmware
 clock_back Clock was set back, no sales. A technician must set it
 clock_unknown Clock not set, no sales. Sign on, or let a technician set it
 tampered The case was opened: keys erased, terminal out of use
@@ -154,6 +155,10 @@ CAUSES = """
 15m The data for a reversal are lost; the terminal cannot send it. Call the acquirer with the slip.
 16c After the approval, merchant or card cancelled the transaction.
 16m Cancelled by merchant or refused by the card after approval; it has to be reversed.
+17c The acquirer does not take the reversal back yet. Do not pay again before asking.
+17m The acquirer refuses the reversal. Call it and give batch, STAN and RRN.
+18c The terminal could not record the outcome. It is being reversed.
+18m The outcome could not be recorded; it is being reversed. Have the terminal checked.
 """
 
 # DE39. Wordings differ between networks: these are the common ones, not verified against any standard.

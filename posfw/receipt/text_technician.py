@@ -19,6 +19,8 @@ ZH = """
 14t 批次已平，终端无欠账。凭参考号向收单行追踪。
 15t 资料区记录或其密钥丢失，无法重发。查FAULT记录和密钥库。
 16t 联机批准后卡片返回AAC，或操作员取消。
+17t 冲正应答码不在受理之列，见 REVERSAL_REPLY；请收单行查明原因。
+18t 发送后未能写入结果，查 FAULT 记录与闪存。
 """
 
 EN = """
@@ -39,4 +41,6 @@ EN = """
 14t Batch balanced, nothing owed. Trace the RRN with the acquirer.
 15t Vault record or its key lost; nothing to replay. Check FAULT entries and key store.
 16t Card answered AAC after online approval, or the operator cancelled.
+17t The reversal's reply code is not one that accepts; see REVERSAL_REPLY and ask the acquirer why.
+18t The outcome was not journaled after sending. Check FAULT entries and flash.
 """

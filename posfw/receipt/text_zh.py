@@ -95,6 +95,7 @@ flash_failed 存储写入失败，不能交易。请联系维护人员
 vault_full 冲正资料区已满，不能交易。请先完成冲正或结算
 keystore_fault 密钥库故障，不能交易。请联系维护人员
 seal_mismatch 记录与密钥不符，不能交易。请技术员先导出记录核查
+journal_newer 日志来自较新固件，暂停交易，请升级固件
 clock_back 时钟被拨回，不能交易。请技术员校时
 clock_unknown 时钟未设定，不能交易。请签到或由技术员校时
 tampered 机壳曾被打开，密钥已清除，本机停用
@@ -154,6 +155,10 @@ CAUSES = """
 15m 冲正所需资料已丢失，终端无法自动冲正。请凭单据联系收单行。
 16c 批准之后，交易被商户或卡片取消。
 16m 批准之后被商户取消或被卡片拒绝，交易须冲正。
+17c 收单行暂未受理冲正，请先查询，勿重复付款。
+17m 收单行拒绝冲正，请致电并提供批次号、凭证号和参考号。
+18c 终端未能记录交易结果，正在冲正。
+18m 交易结果未能记录，正在冲正，请检修终端。
 """
 
 # DE39. Wordings differ between networks: these are the common ones, not verified against any standard.

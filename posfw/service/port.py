@@ -18,6 +18,7 @@ OK, MALFORMED, UNKNOWN_COMMAND, NOT_AUTHORISED, BAD_ARGUMENT, UNSUPPORTED, FAULT
 
 _AUTH_LABEL = b"posfw/auth/1"
 _MAX_WRONG_PROOFS = const(5)
+_MOST_ITEMS = const(8)  # of a request
 _READ_LIMIT = const(1400)  # entry bytes in one reply: it is held a few times over while it is framed
 _CHUNK = const(256)
 _LATEST = const(0xFFFFFFFF)  # rtc of a TIME request: 2106
@@ -82,10 +83,10 @@ class ServicePort:
         if frame is None or len(frame) < 5 or crc32(frame[:-4]) != int.from_bytes(frame[-4:], "little"):
             raise _Refused(MALFORMED, "damaged frame: send 00 and try again")
         try:
-            request = cbor.decode(frame[:-4])
+            request = cbor.decode_flat(frame[:-4], _MOST_ITEMS)
         except cbor.CborError:
             raise _Refused(MALFORMED, "not a request")
-        if not isinstance(request, list) or len(request) < 3 or not all(_is_number(v) for v in request[:3]):
+        if len(request) < 3 or not all(_is_number(v) for v in request[:3]):
             raise _Refused(MALFORMED, "not a request")
         if not 1 <= request[1] <= 65535:
             raise _Refused(MALFORMED, "request id out of range")

@@ -3,11 +3,12 @@
 from posfw.codec.civil import civil
 
 
-def of(profile, t, seq, head, reprint):
-    """The facts dict of posfw.receipt.slips.render. t: a posfw.engine.state.Txn; seq, head: the SLIP entry's number
+def of(profile, config, t, seq, head, reprint):
+    """The facts dict of posfw.receipt.slips.render. config: the body of the CONFIG entry it was
+    made under; t: a posfw.engine.state.Txn; seq, head: the SLIP entry's number
     and the
     chain head after it."""
-    config, acquirer = profile.config, profile.acquirer
+    acquirer = profile.acquirer
     return {
         "terminal_id": config[0],
         "tid": config[1],
@@ -33,7 +34,9 @@ def of(profile, t, seq, head, reprint):
         "reason": t.reason,
         "attempts": t.attempts,
         "original_stan": t.original[2] if t.original else None,
+        "decision": t.decision or None,
+        "name": t.decided_by,
         "seq": seq,
-        "head": head[:8].hex(),
+        "head": head[:8].hex() if head else None,
         "reprint": reprint,
     }

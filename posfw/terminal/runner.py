@@ -4,18 +4,20 @@
 """
 
 from posfw.acquirer import messages
+from posfw.acquirer.profile import ProfileError
 from posfw.acquirer.session import Session
 from posfw.codec import cbor
 from posfw.engine import decide as engine
 from posfw.engine.fold import apply
-from posfw.engine.state import State
-from posfw.hal import KeyStoreError, LinkError, PrinterError
+from posfw.engine.state import State, StateError
+from posfw.hal import OFFLINE, KeyStoreError, LinkError, PrinterError
+from posfw.journal.frame import FrameError
 from posfw.journal.journal import Journal, JournalError
 from posfw.journal.ring import RingError, RingFull
 from posfw.journal.seal import SealError
 from posfw.journal.vault import Vault, VaultError
 from posfw.micro import const
-from posfw.numbers import AREA_FLASH, AREA_HOST, AREA_VAULT, V_BAD_MAC, V_DATA_LOST, V_GARBLED, V_MATCHED
+from posfw.numbers import AREA_FLASH, AREA_HOST, AREA_VAULT, SLIP_PENDING, V_BAD_MAC, V_DATA_LOST, V_GARBLED, V_MATCHED
 from posfw.receipt import slips
 from posfw.terminal import facts
 
@@ -26,6 +28,8 @@ _MESSAGES = (
     (VaultError, "vault_full"),
     (SealError, "seal_mismatch"),
     (RingError, "seal_mismatch"),
+    (StateError, "journal_newer"),
+    (FrameError, "flash_failed"),
     (KeyStoreError, "keystore_fault"),
 )
 DURABILITY = tuple(pair[0] for pair in _MESSAGES)
@@ -55,6 +59,12 @@ class Runner:
         self.vault = Vault(board.vault_flash, board.keystore)
         self.session = Session(board.link, profile, board.clock, board.keystore.cmac, self._stray)
         self.stopped = None
+        self.undurable = False  # the last event could not be made durable
+        self.running = False
+        self.holds = {}  # txn -> [ms before which it is not tried, failures not journaled yet]
+        self._request = None  # a reversal ready to be sent
+        self._left = False  # a byte of the present transaction's request may have left
+        self._refused = None  # the transaction whose approval the card refused in this boot
         self._txn = None  # of the event in hand
         self._card = None  # of the request in hand; never stored
         self._finish = None
@@ -77,8 +87,9 @@ class Runner:
         card: the request's card data, for the message only. finish(): the card's last word on an approval, True or
         False.
         """
-        if self.stopped:
-            return False, self.stopped, None
+        if self.stopped or self.running:
+            return False, self.stopped or "busy", None
+        self.running, self.undurable, self._left = True, False, False
         self._card, self._finish = card, finish
         result = self._txn = None
         work = [("again", event)]
@@ -96,6 +107,7 @@ class Runner:
             return self._not_durable(e)
         finally:
             self._card = self._finish = None
+            self.running = False
         return result
 
     def _decide(self, event):
@@ -112,14 +124,17 @@ class Runner:
 
     def _to_vault(self, draft):
         body, plaintext = draft[1], draft[2]
-        keep = [t.vault for t in self.state.txns.values() if t.phase]
-        self.vault.put(body[-1], body[1], plaintext, self.board.random(48), keep)
+        keep = [t.vault for t in self.state.txns.values()]
+        # A batch gets its key with its first record. Later a missing key is a fault, never a reason for another.
+        new_key = None if self.state.intents else self.board.random(48)
+        self.vault.put(body[-1], body[1], plaintext, new_key, keep)
 
     def _not_durable(self, error):
         """Something could not be made durable: say so, note it where that still works, and do nothing else."""
         key = message_of(error)
+        self.undurable = True
         self.board.display.show(key)
-        if isinstance(error, (SealError, RingError, KeyStoreError)):
+        if isinstance(error, (SealError, RingError, KeyStoreError, StateError)):
             self.stopped = key
         elif not isinstance(error, RingFull):
             area = AREA_VAULT if isinstance(error, VaultError) else AREA_FLASH
@@ -127,7 +142,10 @@ class Runner:
                 self._decide(("fault", area, 1, 1))
             except DURABILITY as second:
                 self.board.display.show(message_of(second))
-        return False, key, None
+        if self._left and self._txn is not None and (self.stopped or isinstance(error, RingFull)):
+            # Whoever was perhaps charged leaves with paper, even where the journal cannot say that it was printed.
+            self._print(self._txn, SLIP_PENDING, None, None, False)
+        return False, key, self._txn
 
     def random_number(self):
         """A random 32-bit number for an event."""
@@ -144,16 +162,49 @@ class Runner:
     def _do_set_clock(self, rtc, quality):
         self.board.clock.set(rtc, quality)
 
+    def _do_hold(self, txn, ms, count):
+        self.holds[txn] = [self.board.clock.now()[0] + ms, count]
+
     def _do_connect(self, txn):
+        """Build the reversal, then connect: what fails here is no attempt."""
+        t = self.state.txns[txn]
+        self._request = None
         try:
+            record = cbor.decode(self.vault.get(t.vault, t.batch))
+        except (VaultError, KeyStoreError, cbor.CborError) as e:
+            self.board.display.show("reversal_unresolved", str(e))
+            return ("reversal_replied", txn, V_DATA_LOST, {}, self.random_number())
+        try:
+            self._request = messages.reversal(
+                self.profile, self.state.config, t, record, self.board.keystore.cmac
+            )
             self.session.open()
+        except KeyStoreError:
+            return ("mac_lost", txn, self.random_number())
+        except (messages.MessageError, ProfileError) as e:
+            self.board.display.show("profile_error", str(e))
+            return ("reversal_replied", txn, V_DATA_LOST, {}, self.random_number())
         except LinkError as e:
-            return ("connect_failed", txn, e.stage, self.random_number())
+            return self._dial_failed(txn, e)
         return ("connected", txn)
 
+    def _dial_failed(self, txn, error):
+        count = self.holds.get(txn, (0, 0))[1] + 1
+        return ("connect_failed", txn, error.stage, self.random_number(), count)
+
     def _do_card(self, txn):
-        accepted = self._finish() if self._finish else True
-        return ("card_done", txn, bool(accepted), self.random_number())
+        try:
+            accepted = bool(self._finish()) if self._finish else True
+        except Exception:  # noqa: BLE001 - the vendor's code; whatever broke there, the card has not accepted
+            accepted = False
+        if not accepted:
+            self._refused = txn  # should the entry that says so fail
+        return ("card_done", txn, accepted, self.random_number())
+
+    def conclude(self):
+        """Give the open transaction the outcome that could not be journaled when it was due."""
+        refused = self._refused == self.state.current
+        return self.run(("conclude", self.random_number(), refused))
 
     def _do_send(self, purpose, txn):
         if purpose == engine.SIGN_ON:
@@ -164,39 +215,42 @@ class Runner:
 
     def _send_payment(self, t):
         try:
-            request = messages.payment(self.profile, t, self._card, self.board.keystore.cmac)
-        except messages.MessageError as e:
+            request = messages.payment(
+                self.profile, self.state.config, t, self._card, self.board.keystore.cmac
+            )
+        except (messages.MessageError, ProfileError) as e:
             self.board.display.show("profile_error", str(e))
             return ("unsendable", t.txn, "profile_error")
         except KeyStoreError:
             return ("unsendable", t.txn, "keystore_fault")
         try:
             self.session.open()
+            self._left = True
             verdict, fields = self.session.exchange(request)
         except LinkError as e:
-            return ("connect_failed", t.txn, e.stage, self.random_number())
+            self._left = False
+            return self._dial_failed(t.txn, e)
         return ("replied", t.txn, verdict, fields, self.random_number())
 
     def _send_reversal(self, t):
-        verdict, fields = V_DATA_LOST, {}
         try:
-            record = cbor.decode(self.vault.get(t.vault, t.batch))
-            request = messages.reversal(self.profile, t, record, self.board.keystore.cmac)
-            verdict, fields = self.session.exchange(request)
+            verdict, fields = self.session.exchange(self._request)
         except LinkError as e:
-            return ("connect_failed", t.txn, e.stage, self.random_number())
-        except (VaultError, KeyStoreError, cbor.CborError, messages.MessageError) as e:
-            # No replay data, no reversal: a human must know at once.
-            self.board.display.show("reversal_unresolved", str(e))
+            return self._dial_failed(t.txn, e)
         return ("reversal_replied", t.txn, verdict, fields, self.random_number())
 
     def _send_sign_on(self, stan):
-        request = messages.sign_on(self.profile, stan, self.state.batch, self.board.keystore.cmac)
+        verdict, fields = V_DATA_LOST, {}
         try:
+            request = messages.sign_on(
+                self.profile, self.state.config, stan, self.state.batch, self.board.keystore.cmac
+            )
             self.session.open()
             verdict, fields = self.session.exchange(request)
+        except (messages.MessageError, ProfileError) as e:
+            self.board.display.show("profile_error", str(e))
         except LinkError:
-            verdict, fields = V_DATA_LOST, {}
+            self.board.display.show("link_down")
         fits = True
         if self.profile.mac_field and verdict == V_MATCHED:
             key = fields.get(_WRAPPED_KEY, b"")
@@ -207,16 +261,22 @@ class Runner:
 
     def _do_print(self, txn, slip, again):
         """Print; the slip names the SLIP entry that was just appended."""
+        fault = self._print(self.state.txns[txn], slip, self.state.seq - 1, self.journal.head, again)
+        return ("printed", txn, slip, fault)
+
+    def _print(self, t, slip, seq, head, again):
         printer = self.board.printer
-        what = facts.of(self.profile, self.state.txns[txn], self.state.seq - 1, self.journal.head, again)
+        what = facts.of(self.profile, self.state.config, t, seq, head, again)
         try:
-            printer.begin(slip, self.state.seq - 1)
+            printer.begin(slip, seq or 0)
             for chunk in slips.render(slip, what, self.profile.receipt_width):
                 printer.write(chunk)
             printer.end()
         except PrinterError as e:
-            return ("printed", txn, slip, e.fault)
-        return ("printed", txn, slip, 0)
+            return e.fault if e.fault in (1, 2, 3, 4) else OFFLINE
+        except (OSError, slips.SlipError):
+            return OFFLINE
+        return 0
 
     # -- what comes in unasked -------------------------------------------------------------------------------
 

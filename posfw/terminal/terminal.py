@@ -19,11 +19,14 @@ from posfw.engine import lookup, owed
 from posfw.engine.request import masked
 from posfw.hal import KeyStoreError
 from posfw.journal import seal
+from posfw.micro import const
 from posfw.numbers import AREA_USB, PREAUTH_VOID, SUPERVISOR, VOID
 from posfw.service.port import ServicePort
 from posfw.terminal.runner import DURABILITY, Runner, message_of
 
 _HUMAN_AAD = b"posfw/human/1"
+_QUIET_MS = const(30000)
+_ROOM_FOR_SLIPS = const(1)
 
 
 class Terminal:
@@ -42,6 +45,8 @@ class Terminal:
         self.runner = Runner(board, self.profile)
         self.service = ServicePort(board.usb, self)
         self._usb_faults = 0
+        self._booted = False
+        self._quiet_until = 0  # ms of this boot: after a fault of the flash, what is owed waits
 
     # -- money -----------------------------------------------------------------------------------------------
 
@@ -57,15 +62,22 @@ class Terminal:
             runner.stopped = message_of(e)
             self.board.display.show(runner.stopped)
             return False, runner.stopped
-        unclean = runner.journal.unclean
-        runner.run(("boot", self.board.firmware, self.board.reset_cause(), unclean, runner.random_number()))
+        done = self._boot_entry()
         self._check_tamper()
-        return runner.stopped is None, runner.stopped or "ready"
+        key = runner.stopped or (done[1] if runner.undurable else None)
+        return key is None, key or "ready"
+
+    def _boot_entry(self):
+        runner, board = self.runner, self.board
+        event = ("boot", board.firmware, board.reset_cause(), runner.journal.unclean, runner.random_number())
+        done = runner.run(event)
+        self._booted = not runner.undurable
+        return done
 
     def sign_on(self):
         """Sign on: working key and time from the host. Returns a result dict as pay() does."""
         self._check_tamper()
-        return self._result(self.runner.run(("signon",)))
+        return self._result(self._run(("signon",)))
 
     def pay(self, request, finish=None):
         """Do a sale, void, refund, pre-authorisation or completion; see posfw.engine.request for `request`.
@@ -76,17 +88,27 @@ class Terminal:
         """
         self._check_tamper()
         runner = self.runner
-        key = runner.stopped or self._resolve_original(request)
+        room = 0
+        try:
+            key = runner.stopped or self._not_booted() or self._resolve_original(request)
+            if not key:
+                room = runner.journal.free_sectors()
+        except DURABILITY as e:
+            key = message_of(e)
         if key:
             self.board.display.show(key)
             return self._result((False, key, None))
-        event = ("pay", request, self._room(), runner.random_number(), self.board.random(8), ())
-        return self._result(runner.run(event, request.get("card"), finish))
+        event = ("pay", request, room, runner.random_number(), self.board.random(8), ())
+        card = request.get("card") if isinstance(request, dict) else None
+        return self._result(runner.run(event, card, finish))
 
     def cancel(self):
         """Take back the last approved transaction: a reversal is owed from now on."""
         self._check_tamper()
-        return self._result(self.runner.run(("cancel", self.runner.random_number())))
+        return self._result(self._run(("cancel", self.runner.random_number())))
+
+    def _run(self, event):
+        return self.runner.run(event) if self._booted else (False, self.runner.stopped or "flash_failed", None)
 
     def find(self, stan, batch=None):
         """The earlier transaction (posfw.engine.lookup.Found) with `stan` in `batch` (default: the present one),
@@ -103,37 +125,62 @@ class Terminal:
 
         Returns True if there may be more to do at once.
         """
-        self._check_tamper()
         runner = self.runner
+        if runner.running:
+            return False  # called from within a call of ours
+        self._check_tamper()
         busy = self.service.pump()
-        if runner.stopped:
+        now = self.board.clock.now()[0]
+        if runner.stopped or now < self._quiet_until:
             return busy
-        state = runner.state
         try:
             runner.session.pump()
+            worked = self._do_owed(now)
         except DURABILITY as e:
             self.board.display.show(message_of(e))
+            worked = runner.undurable = True
+        if worked and runner.undurable:
+            self._quiet_until = now + _QUIET_MS
             return busy
-        if state.current is not None:
-            runner.run(("conclude", runner.random_number()))
+        return busy or worked
+
+    def _do_owed(self, now):
+        """Do one thing that is owed; False if there is none."""
+        runner = self.runner
+        state = runner.state
+        if not self._booted:
+            self._boot_entry()
             return True
-        item = owed.next_due(state, self.board.clock.now()[0], self.board.printer.fault() == 0)
+        if state.current is not None:
+            runner.conclude()
+            return True
+        item = owed.next_due(state, now, self.board.printer.fault() == 0, runner.holds)
         if item is None:
             if not state.debts and runner.session.link.is_open:
                 runner.session.close()
-            return busy
+            if state.config != self.profile.config and not state.debts and not state.slips:
+                runner.run(("configure",))
+                return True
+            return False
         what, txn, slip, _ = item
-        runner.run(
-            ("print", txn, slip) if what == owed.SLIP else ("reverse", txn, runner.random_number())
-        )
+        if what != owed.SLIP:
+            runner.run(("reverse", txn, runner.random_number()))
+            return True
+        if runner.journal.free_sectors() < _ROOM_FOR_SLIPS:
+            return False  # the last room is for reversals
+        runner.run(("print", txn, slip))
         return True
 
     def status(self):
         """What a cashier or technician asks first, as a dict."""
         runner, state = self.runner, self.runner.state
         _, rtc, quality = self.board.clock.now()
+        try:
+            first = runner.journal.first_seq()
+        except DURABILITY:
+            first = 0  # the oldest sector cannot be read: STATUS must answer all the same
         return {
-            "first_seq": runner.journal.first_seq() if not runner.stopped else 0,
+            "first_seq": first,
             "next_seq": runner.journal.seq,
             "rtc": rtc,
             "rtc_quality": quality,
@@ -196,26 +243,27 @@ class Terminal:
 
     def _resolve_original(self, request):
         """Replace a STAN by what the journal knows of that transaction; return a message key if it cannot be undone."""
-        stan = request.get("original")
-        if not isinstance(stan, int):
+        if not isinstance(request, dict) or type(request.get("original")) is not int:
             return None
-        found = self.find(stan)
+        card = request.get("card")
+        if not isinstance(card, dict) or not isinstance(card.get("pan"), str):
+            return "bad_card"
+        found = self.find(request["original"])
         if found is None:
             return "original_not_found"
-        if not found.stands:
-            return "already_voided"
-        card = request.get("card") or {}
-        if found.pan != masked(card.get("pan") or ""):
+        if found.pan != masked(card["pan"]):
             return "bad_card"
-        request["original"] = found.original
-        if request.get("type") in (VOID, PREAUTH_VOID):
+        kind = request.get("type")
+        if kind in (VOID, PREAUTH_VOID):
             request["amount"] = found.original[6]
-        return None
+        amount = request.get("amount")
+        key = found.refusal(kind, amount if type(amount) is int else 0)
+        if key is None:
+            request["original"] = found.original
+        return key
 
-    def _room(self):
-        if self.runner.stopped:
-            return 0
-        return self.runner.journal.free_sectors()
+    def _not_booted(self):
+        return None if self._booted else "flash_failed"
 
     def _check_tamper(self):
         state, board = self.runner.state, self.board
@@ -241,6 +289,6 @@ def _human_fits(payload):
     if not isinstance(payload, list) or len(payload) != 4:
         return False
     txn, decision, name, reason = payload
-    if not isinstance(txn, int) or decision not in (1, 2, 3):
+    if type(txn) is not int or type(decision) is not int or not 1 <= decision <= 3:
         return False
     return all(isinstance(text, str) and 1 <= len(text.encode()) <= 64 for text in (name, reason))

@@ -27,8 +27,8 @@ SETTINGS = {
 PROFILES = "posfw/acquirer/profiles/"
 
 
-class PowerCut(Exception):
-    """Raised where the simulated supply fails."""
+class PowerCut(BaseException):
+    """Raised where the simulated supply fails; nothing that handles errors may catch it."""
 
 
 class SimClock:

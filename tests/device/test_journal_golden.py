@@ -1,4 +1,4 @@
-"""What lies in flash, byte for byte. tests/host/test_journal_golden.py shows that independent code makes the same."""
+"""What lies in flash, byte for byte. tests/host/test_journal_pinned.py shows that independent code makes the same."""
 
 from sim import JOURNAL_ID, SimKeyStore
 

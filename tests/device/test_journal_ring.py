@@ -9,7 +9,7 @@ from posfw.journal.frame import Frames
 from posfw.journal.journal import CLEAN, SECTOR_UNFINISHED, TORN_FRAME, Journal
 from posfw.journal.ring import Ring, RingError, RingFull
 from posfw.journal.seal import SealError
-from posfw.numbers import FAULT, SNAPSHOT
+from posfw.numbers import EXPORT, FAULT, SNAPSHOT
 
 HEAP = "1M"  # the simulated flash lies in RAM
 NOW = (1000, 1795406400, 1)
@@ -99,15 +99,26 @@ def test_a_full_ring_refuses_and_stays_as_it_is():
     assert bench.image() == before[0]
 
 
-def test_a_full_ring_still_takes_what_fits_its_last_sector():
-    bench = Bench(unit=1).fill(3)
-    try:
-        while True:
-            bench.add(bench.last + 1, 120)
-    except RingFull:
-        pass
-    bench.add(77, 0)
-    assert payloads(bench)[-1][6] == [77, b""]
+def test_a_full_ring_still_answers_a_pull():
+    # EXPORT proves the end of what is pulled, and only a pull frees a full ring.
+    for unit in (1, 32):
+        bench = Bench(unit, size=1024).fill(3)
+        try:
+            while True:
+                bench.add(bench.last + 1, 60)
+        except RingFull:
+            pass
+        bench.journal.append(EXPORT, [bytes(16), 1], NOW)
+        assert payloads(bench)[-1][1] == EXPORT
+        assert bench.numbers() == list(range(bench.journal.seq))
+        try:
+            for _ in range(20):
+                bench.journal.append(EXPORT, [bytes(16), 1], NOW)
+        except RingFull:
+            pass
+        else:
+            raise AssertionError("no end")
+        assert bench.numbers() == list(range(bench.journal.seq))
 
 
 def test_a_dirty_stop_on_a_full_ring_loses_nothing():
@@ -135,7 +146,7 @@ def test_released_sectors_come_round_again_and_only_they():
     bench.flash.on_op = lambda op, block, off, length: erases.append(block) if op == ERASE else None
     oldest = 0
     for _ in range(150):
-        bench.journal.ring.released = max(0, bench.journal.seq - 12)
+        bench.journal.ring.released = max(0, bench.journal.seq - 7)
         kept = bench.journal.ring.released
         bench.add(bench.last + 1)
         oldest = bench.journal.first_seq()

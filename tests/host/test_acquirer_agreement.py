@@ -47,7 +47,7 @@ class Pair:
         self.terminal = Profile(load(str(path)), SETTINGS, "T1", digest)
         self.cmac = Cmac(bytes(16)).mac
         self.stan = 1
-        self.tell(messages.sign_on(self.terminal, 1, 7, self.cmac))
+        self.tell(messages.sign_on(self.terminal, self.terminal.config, 1, 7, self.cmac))
 
     def tell(self, request, fault=None):
         """Deliver a request; return the request as understood, the verdict and fields of the answer."""
@@ -81,7 +81,9 @@ def test_every_type_and_its_reversal_are_understood_and_booked(pair, card):
         if refers_to:
             original = [0, 7, done.stan, "0615", done.rrn, done.auth, 1234]  # noqa: F821  set by the round before
         done = pair.transaction(kind, CARDS[card], original)
-        understood, verdict, fields = pair.tell(messages.payment(pair.terminal, done, CARDS[card], pair.cmac))
+        understood, verdict, fields = pair.tell(
+            messages.payment(pair.terminal, pair.terminal.config, done, CARDS[card], pair.cmac)
+        )
         assert (understood.kind, understood.wrong) == (MESSAGE_NAMES[kind], [])
         assert (verdict, fields[39]) == (V_MATCHED, "00"), MESSAGE_NAMES[kind]
         done.rrn, done.auth = fields[37], fields[38]
@@ -93,7 +95,7 @@ def test_every_type_and_its_reversal_are_understood_and_booked(pair, card):
         CARDS[card].get("card_seq", ""),
         CARDS[card].get("icc"),
     ]
-    request = messages.reversal(pair.terminal, done, record, pair.cmac)
+    request = messages.reversal(pair.terminal, pair.terminal.config, done, record, pair.cmac)
     understood, verdict, fields = pair.tell(request)
     assert (understood.kind, understood.wrong, verdict, fields[39]) == ("reversal", [], V_MATCHED, "00")
     rows = dump_state(pair.ledger)["transactions"]
@@ -110,5 +112,5 @@ def test_every_type_and_its_reversal_are_understood_and_booked(pair, card):
 def test_faults_are_what_the_terminal_takes_them_for(tmp_path, action, verdict):
     pair = Pair("unionpay", tmp_path / "ledger.sqlite")
     sale = pair.transaction(1, CARDS["chip"])
-    request = messages.payment(pair.terminal, sale, CARDS["chip"], pair.cmac)
+    request = messages.payment(pair.terminal, pair.terminal.config, sale, CARDS["chip"], pair.cmac)
     assert pair.tell(request, SimpleNamespace(action=action, settings={}))[1] == verdict

@@ -164,7 +164,7 @@ def test_each_way_a_transaction_can_end(posj):
     cases.append((m, txn, "open", 0, []))
     m = began()
     txn = m.intent(2)
-    m.add(jm.CONNECT_FAIL, [txn, 2, 0])
+    m.add(jm.CONNECT_FAIL, [txn, 2, 0, 1])
     m.add(jm.OUTCOME, [txn, 4, 1, "", 0])
     cases.append((m, txn, "not_sent", 1, []))
     m = began()

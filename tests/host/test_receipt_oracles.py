@@ -67,7 +67,7 @@ def test_both_languages_have_the_same_keys_each_once(name):
 
 def test_every_cause_has_a_technicians_text_in_both_languages():
     zh, en = rows(text_technician.ZH), rows(text_technician.EN)
-    assert [row[0] for row in zh] == [row[0] for row in en] == [f"{cause}t" for cause in range(17)]
+    assert [row[0] for row in zh] == [row[0] for row in en] == [f"{cause}t" for cause in range(19)]
 
 
 MESSAGES = """

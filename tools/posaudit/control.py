@@ -19,7 +19,7 @@ _PROTECTED = bytes.fromhex("a10105")
 
 @dataclass
 class Status:
-    """STATUS in names. `owed`: [(what, txn)], what 2 reversal, 3 slip."""
+    """STATUS in names. `owed`: [(what, txn)], what 2 reversal, 3 slip, 4 unresolved reversal."""
 
     terminal_id: str
     firmware: str

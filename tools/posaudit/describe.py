@@ -189,6 +189,7 @@ _WRITERS = {
     n.REPLY: _reply,
     n.OUTCOME: _outcome,
     n.CONNECT_FAIL: lambda lang, b, c: say(lang, "connect_fail", stage=numbered(lang, "stage", b[1]),
+                                           times=say(lang, "times", count=b[3]) if b[3] > 1 else "",
                                            retry=_retry(lang, b[2])),
     n.REVERSAL_SENT: lambda lang, b, c: say(lang, "reversal_sent", attempt=b[1], reason=b[2]),
     n.REVERSAL_REPLY: _reversal_reply,

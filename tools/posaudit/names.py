@@ -46,7 +46,7 @@ _SHAPES = {
     n.INTENT: "iiiisisisosb",
     n.REPLY: "nin" + "sssi",
     n.OUTCOME: "iiisi",
-    n.CONNECT_FAIL: "iii",
+    n.CONNECT_FAIL: "iiii",
     n.REVERSAL_SENT: "iis",
     n.REVERSAL_REPLY: "iissii",
     n.UNRESOLVED: "iii",

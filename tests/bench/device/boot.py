@@ -3,9 +3,7 @@
 import json
 import sys
 
-from workload import BLOCK, Day, RamKeys, journal_on
-
-from board.emulated.nor import NorFlash
+from workload import BLOCK, BareFlash, Day, RamKeys, journal_on
 
 _HEADER = 68  # bytes of a sector header, docs/journal-format.md 1.1
 
@@ -29,24 +27,34 @@ class Counting:
             self.inside[block] = self.inside.get(block, 0) + len(buf)
 
 
-def main(path, blocks, program_size):
-    day, keys = Day(path), RamKeys()
-    chip = NorFlash(blocks, BLOCK, program_size)
-    journal = journal_on(chip, day, keys)
-    # The newest sector stands a few before the end, and is itself nearly full.
-    while journal.free_sectors() > blocks // 32 or journal.ring.pos < BLOCK - 512:
+def fill(journal, day, spare):
+    """Append until `spare` sectors are free and the newest is itself nearly full."""
+    while True:
         for kind, body, now in day.entries:
             journal.append(kind, body, now)
-            if journal.free_sectors() <= blocks // 32 and journal.ring.pos >= BLOCK - 512:
-                break
-    seq, unclean = journal.seq, 0
+            if journal.ring.pos > BLOCK - 512 and journal.free_sectors() <= spare:
+                return
+
+
+def boot(chip, day, keys, journal):
+    """Recover a second Journal from the flash; return what it read. Raises ValueError if it finds another end."""
     flash = Counting(chip)
     again = journal_on(flash, day, keys)
-    if again.seq != seq or again.head != journal.head or again.unclean != unclean:
+    if (again.seq, again.head) != (journal.seq, journal.head):
         raise ValueError("the boot did not find the journal's end")
-    out = {"blocks": blocks, "entries": seq, "free_sectors": journal.free_sectors()}
-    out.update({"calls": flash.calls, "bytes": flash.bytes, "headers": flash.headers})
-    out["sectors_read"] = [size for _, size in sorted(flash.inside.items())]
+    inside = [size for _, size in sorted(flash.inside.items())]
+    return {"calls": flash.calls, "bytes": flash.bytes, "headers": flash.headers, "sectors": inside}
+
+
+def main(path, blocks, program_size):
+    day, keys = Day(path), RamKeys()
+    chip = BareFlash(blocks, program_size)
+    journal = journal_on(chip, day, keys)
+    fill(journal, day, blocks // 32)
+    out = {"blocks": blocks, "block_size": BLOCK, "entries": journal.seq, "clean": boot(chip, day, keys, journal)}
+    # A stop between a sector's header and its SNAPSHOT: the sector before it holds the state.
+    journal.ring.open_sector(journal.seq, journal.head)
+    out["unfinished"] = boot(chip, day, keys, journal)
     print(json.dumps(out))
 
 

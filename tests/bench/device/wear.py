@@ -11,6 +11,9 @@ import vfs
 from workload import BLOCK, Day, journal_on
 
 from board.emulated.nor import NorFlash
+from posfw.codec import cbor
+from posfw.journal import seal
+from posfw.numbers import SNAPSHOT
 
 _BLOCKS = 128
 
@@ -55,21 +58,19 @@ def littlefs(entries, program_size):
     return out
 
 
+def is_snapshot(entry):
+    """True for an entry of the ring's own."""
+    return cbor.decode(seal.payload_of(entry))[1] == SNAPSHOT
+
+
 def main(path, program_size, days):
     day = Day(path)
     ours, entries = ring(day, program_size, days)
-    # SNAPSHOTs are the ring's own overhead: littlefs need not store them, and their bytes are nobody's entry.
+    ours["snapshot_bytes"] = sum(len(entry) for entry in entries if is_snapshot(entry))
+    # SNAPSHOTs are the ring's overhead: littlefs need not store them.
     entries = [entry for entry in entries if not is_snapshot(entry)]
     ours["entry_bytes"] = sum(len(entry) for entry in entries)
     print(json.dumps({"program_size": program_size, "ring": ours, "littlefs": littlefs(entries, program_size)}))
-
-
-def is_snapshot(entry):
-    from posfw.codec import cbor
-    from posfw.journal import seal
-    from posfw.numbers import SNAPSHOT
-
-    return cbor.decode(seal.payload_of(entry))[1] == SNAPSHOT
 
 
 main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -1,6 +1,7 @@
 """One day of a terminal, recorded: what every benchmark appends, so that figures compare across versions.
 
-`day.hex` holds the payload of one entry a line (docs/journal-format.md 3), in hex, as a run of the demo journaled it.
+`day.hex` holds the payload of one entry a line (docs/journal-format.md 3), in hex, as a run of the demo journaled it;
+run.py --record makes it.
 """
 
 import io
@@ -58,8 +59,10 @@ class BareFlash:
 
     def __init__(self, blocks, program_size=32):
         self.program_size, self.blocks = program_size, blocks
-        self._file = io.BytesIO(b"\xff" * (blocks * BLOCK))
         self._blank = b"\xff" * BLOCK
+        self._file = io.BytesIO()
+        for _ in range(blocks):
+            self._file.write(self._blank)  # written, not handed over: a handed buffer is copied at the first write
 
     def readblocks(self, block, buf, off=0):
         self._file.seek(block * BLOCK + off)
@@ -94,4 +97,5 @@ def seal_compressions(entry):
     # The Mac_structure is the entry less its prefix, tag and the {}: 10 bytes, the previous head with its CBOR head,
     # the payload with its own.
     structure = 10 + 34 + (entry - 6 - 34)
-    return compressions(SHA_BLOCK + structure) + compressions(SHA_BLOCK + 32) + compressions(32 + entry) + compressions(47)
+    hmac = compressions(SHA_BLOCK + structure) + compressions(SHA_BLOCK + 32)
+    return hmac + compressions(32 + entry) + compressions(15 + 32)
