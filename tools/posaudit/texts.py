@@ -52,7 +52,10 @@ _TEXT: dict[str, tuple[str, str]] = {
         "结果：批准后取消；须冲正（原因码 {reason}）",
     ),
     "outcome_unknown": ("Outcome {outcome}, unknown to this version", "结果 {outcome}，本版本不认识"),
-    "connect_fail": ("No connection ({stage}){times}: no byte was sent{retry}", "未能连接（{stage}）{times}：没有字节发出{retry}"),
+    "connect_fail": (
+        "No connection ({stage}){times}: no byte was sent{retry}",
+        "未能连接（{stage}）{times}：没有字节发出{retry}",
+    ),
     "times": (", {count} times", "，共 {count} 次"),
     "stage1": ("name not resolved", "域名解析失败"),
     "stage2": ("connecting failed", "建立连接失败"),
