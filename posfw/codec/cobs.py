@@ -33,21 +33,29 @@ def encode(data):
 
 def decode(data):
     """Return what encode() was given. Raises CobsError."""
-    data = bytes(data)
     end = len(data)
-    if not end or data.find(b"\x00") >= 0:
-        raise CobsError("an encoded frame is not empty and holds no zero byte")
-    out = bytearray()
-    pos = 0
+    if not end:
+        raise CobsError("an encoded frame is not empty")
+    out = bytearray(end)
+    used = pos = left = 0
+    full = True  # nothing is owed before the first block
+    # Byte by byte: a frame of many zeros is many blocks, and a slice for each would cost a terminal 100 KB a kilobyte.
     while pos < end:
-        code = data[pos]
-        if pos + code > end:
-            raise CobsError("the frame is cut off")
-        out += data[pos + 1 : pos + code]
-        pos += code
-        if code < 255 and pos < end:
-            out.append(0)
-    return bytes(out)
+        byte = data[pos]
+        pos += 1
+        if byte == 0:
+            raise CobsError("an encoded frame holds no zero byte")
+        if left:
+            out[used] = byte
+            used += 1
+            left -= 1
+            continue
+        if not full:
+            used += 1  # the zero between two blocks
+        left, full = byte - 1, byte == 255
+    if left:
+        raise CobsError("the frame is cut off")
+    return bytes(memoryview(out)[:used])
 
 
 class FrameReader:
