@@ -50,9 +50,11 @@ def main(path):
     with open(path) as file:
         config = json.load(file)
     with open(config["profile"], "rb") as file:
-        profile = file.read()
+        digest = sha256(file.read()).digest()
+    with open(config["profile"]) as file:
+        profile = json.load(file)
     board = Board(config)
-    terminal = Terminal(board, json.loads(profile), config.get("settings") or {}, sha256(profile).digest())
+    terminal = Terminal(board, profile, config.get("settings") or {}, digest)
     del profile, config  # the terminal keeps what it needs of them
     message = terminal.boot()[1]
     console = board.console

@@ -95,7 +95,7 @@ def forms(digits: str) -> list[bytes]:
     return [digits.encode(), digits.encode().hex().encode(), digits.encode("utf-16-le"), *bcd]
 
 
-def test_no_card_number_or_track_is_anywhere(day):
+def test_defect_clear_track_data_in_a_log_and_no_card_number_anywhere(day):
     _, out = day
     needles = []
     for pan in (CARD_CHIP["pan"], CARD_STRIPE["pan"]):

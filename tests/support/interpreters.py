@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from poslab.staging import stage
+
 ROOT = Path(__file__).resolve().parents[2]
 DEVICE_PACKAGES = ("posfw", "board")
 
@@ -43,18 +45,8 @@ def micropython(args, cwd, heap="256K", env=None, timeout=120):
 
 
 def stage_mpy(dest):
-    """Compile posfw and board to `dest`, packages as in the tree and data files (profiles) in their places, and
-    return `dest` as a Path.
-
-    Only what changed since the last call is made again; files whose source is gone are removed. Safe against
-    other processes that stage to the same place.
-    """
-    sources = {}
-    for package in DEVICE_PACKAGES:
-        for source in sorted((ROOT / package).rglob("*")):
-            if source.suffix in (".py", ".json"):
-                sources[source.relative_to(ROOT)] = source
-    return compile_tree(sources, dest)
+    """Compile posfw and board to `dest` as the launcher ships them, but with line numbers; return `dest` as a Path."""
+    return stage(dest, "micropython", lines=True)
 
 
 def compile_tree(sources, dest):

