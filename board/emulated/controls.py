@@ -34,18 +34,13 @@ def control(board, terminal, command):
 
 
 def memory():
-    """Heap in bytes: `used` with garbage, `live` without, `size`; and `peak`, all ever allocated at most at once."""
+    """Heap in bytes: `used` with garbage, `live` without, `size`; None where the interpreter has no bounded heap."""
     if not hasattr(gc, "mem_alloc"):
         return {"used": None, "live": None, "size": None}  # CPython
-    import micropython
-
     used = gc.mem_alloc()
     gc.collect()
     live = gc.mem_alloc()
-    out = {"used": used, "live": live, "size": live + gc.mem_free()}
-    if hasattr(micropython, "mem_peak"):
-        out["peak"] = micropython.mem_peak()
-    return out
+    return {"used": used, "live": live, "size": live + gc.mem_free()}
 
 
 def interpreter():
