@@ -4,7 +4,8 @@
 PAPER_OUT, COVER_OPEN, OFFLINE, POWER = 1, 2, 3, 4
 
 # Stages at which a connection can fail before any byte has left (CONNECT_FAIL entries).
-STAGE_RESOLVE, STAGE_CONNECT, STAGE_TLS, STAGE_SEND = 1, 2, 3, 4
+# 5 is posfw's own: the sign-on before a reversal failed.
+STAGE_RESOLVE, STAGE_CONNECT, STAGE_TLS, STAGE_SEND, STAGE_SIGN_ON = 1, 2, 3, 4, 5
 
 # Quality of the real-time clock.
 RTC_UNKNOWN, RTC_FREE, RTC_HOST, RTC_TECHNICIAN = 0, 1, 2, 3

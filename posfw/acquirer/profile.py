@@ -54,12 +54,16 @@ class Profile:
             _text(settings, "currency"),
         ]
         self.utc_offset_min, self.currency = self.config[6], self.config[7]
+        if len(self.currency) != 3 or not self.currency.isdigit():
+            raise ProfileError('settings: "currency" is three digits (ISO 4217)')
         iso = _table(data, "iso")
         try:
             fields = {int(key): notation for key, notation in iso["fields"].items()}
             styles = [iso.get(part, "bcd") for part in ("mti", "numeric", "length")]
             self.spec = Spec(fields, styles[0], iso.get("bitmap", "binary"), styles[1], styles[2])
             self.spec.check()
+            # DE41 and DE42 are packed as they are; a wrong length must show now, not at the first sale.
+            self.spec.pack("0200", {41: self.config[1], 42: self.config[2]})
         except (Iso8583Error, KeyError, ValueError) as e:
             raise ProfileError("profile: iso.fields: %s" % e)
         framing = _table(data, "framing")
@@ -71,11 +75,13 @@ class Profile:
         mac = data.get("mac")
         if mac is not None and mac.get("algorithm") != "aes-cmac":
             raise ProfileError("profile: mac.algorithm %s is not known" % mac.get("algorithm"))
-        self.mac_field = mac["field"] if mac else 0
+        self.mac_field = _number(mac, "field", 64, 128) if mac else 0
         # Kept as text and read when a message is built: as dicts they would take ten times the memory, for good.
         self._messages = {}
         self.plain_replies = []  # MTIs of replies that never carry a MAC
         for name, table in _table(data, "messages").items():
+            if name not in MESSAGE_NAMES[1:] and name not in ("signon", "reversal"):
+                raise ProfileError("profile: messages.%s is not a message this firmware knows" % name)
             if not isinstance(table, dict) or "mti" not in table or not isinstance(table.get("fields"), dict):
                 raise ProfileError("profile: messages.%s needs mti and fields" % name)
             if self.mac_field and name != "signon" and table["fields"].get(str(self.mac_field)) != "mac":
@@ -97,6 +103,8 @@ class Profile:
         self._reversal_accepted = _list(codes, "reversal_accepted", str)
         if not self._approved or not self._reversal_accepted:
             raise ProfileError("profile: codes.approved and codes.reversal_accepted must name a code each")
+        if any(code in self._approved for code in _list(codes, "reverse", str)):
+            raise ProfileError("profile: a code stands in codes.approved and in codes.reverse")
         self._busy, self._merchant = _list(codes, "busy", str), _list(codes, "merchant", str)
         self._reverse, self._sign_on_again = _list(codes, "reverse", str), _list(codes, "sign_on", str)
         reasons = _table(data, "reasons")
@@ -120,7 +128,14 @@ class Profile:
         self.gate_limit = _number(gate, "limit", 0, 5) if self.gate_warns else 0
         self.batch_limit = _number(data.get("batch", {}), "limit", 1, 999999)
         self.reserve_sectors = 3
-        self.sign_on_required = data.get("sign_on", "required") == "required"
+        sign_on = data.get("sign_on", "required")
+        if sign_on not in ("required", "none"):
+            raise ProfileError('profile: sign_on must be "required" or "none"')
+        self.sign_on_required = sign_on == "required"
+        # How far a completion may go above its pre-authorisation, a rule of the network
+        self.completion_percent = 115
+        if "completion_percent" in data:
+            self.completion_percent = _number(data, "completion_percent", 100, 1000)
         self.clock_tolerance_s = _number(data.get("clock", {}), "tolerance_s", 0, 86400)
         try:
             self.icc_tags = [int(tag, 16) for tag in data.get("vault", {}).get("icc_tags", ())]
@@ -128,6 +143,8 @@ class Profile:
             raise ProfileError("profile: vault.icc_tags are hex tags")
         self.receipt_width = _number(data.get("receipt", {"width": 32}), "width", 32, 48)
         self.acquirer = data.get("acquirer", {})
+        if not all(isinstance(self.acquirer.get(key, ""), str) for key in ("zh", "en", "phone")):
+            raise ProfileError("profile: acquirer.zh, en and phone are texts")
 
     def offers(self, kind):
         """True if the profile has a message for transaction type `kind` (SALE ...)."""

@@ -5,10 +5,24 @@ indefinite lengths and longer-than-needed heads are refused both ways: one value
 bytes mean equal values and a seal over the bytes is a seal over the value.
 """
 
+from struct import pack_into
+
+from posfw.micro import const
+
 MAX_DEPTH = 8  # arrays within arrays; the recursion stays far inside a small device's stack
 
-_UINT, _NEGATIVE, _BYTES, _TEXT, _ARRAY = 0x00, 0x20, 0x40, 0x60, 0x80
-_FALSE, _TRUE, _NULL = 0xF4, 0xF5, 0xF6
+_UINT = const(0x00)
+_NEGATIVE = const(0x20)
+_BYTES = const(0x40)
+_TEXT = const(0x60)
+_ARRAY = const(0x80)
+_FALSE = const(0xF4)
+_TRUE = const(0xF5)
+_NULL = const(0xF6)
+
+# Named once: isinstance(x, (a, b)) would make the tuple anew at each call.
+_ARRAYS = (list, tuple)
+_BUFFERS = (bytes, bytearray, memoryview)
 
 
 class CborError(Exception):
@@ -63,44 +77,38 @@ def decode_at(buf, pos):
 
 def _room(obj, depth):
     # An upper bound, so that encode() needs one buffer and does not encode text twice.
-    if isinstance(obj, (bytes, bytearray, memoryview)):
+    if isinstance(obj, _BUFFERS):
         return 9 + len(obj)
     if isinstance(obj, str):
         return 9 + 4 * len(obj)
     n = 9
-    if isinstance(obj, (list, tuple)) and depth < MAX_DEPTH:
+    if isinstance(obj, _ARRAYS) and depth < MAX_DEPTH:
         for item in obj:
             n += _room(item, depth + 1)
     return n
 
 
 def _head(buf, pos, major, n):
-    if n < 24:
-        k = 0
-        first = major | n
-    elif n < 0x100:
-        k = 1
-        first = major | 24
-    elif n < 0x10000:
-        k = 2
-        first = major | 25
-    elif n < 0x100000000:
-        k = 4
-        first = major | 26
-    elif n <= 0xFFFFFFFFFFFFFFFF:
-        k = 8
-        first = major | 27
-    else:
+    room = len(buf) - pos
+    if n < 24 and room > 0:
+        buf[pos] = major | n
+        return pos + 1
+    if n < 0x100 and room > 1:
+        buf[pos] = major | 24
+        buf[pos + 1] = n
+        return pos + 2
+    if n < 0x10000 and room > 2:
+        pack_into(">BH", buf, pos, major | 25, n)
+        return pos + 3
+    if n < 0x100000000 and room > 4:
+        pack_into(">BI", buf, pos, major | 26, n)
+        return pos + 5
+    if n > 0xFFFFFFFFFFFFFFFF:
         raise CborError("integer outside -2^63..2^64-1")
-    behind = pos + k + 1
-    if behind > len(buf):
+    if room < 9 or n < 0x100000000:
         raise CborError("buffer too small for the encoding; make it larger")
-    buf[pos] = first
-    while k:
-        buf[pos + k] = n & 0xFF
-        n >>= 8
-        k -= 1
-    return behind
+    pack_into(">BQ", buf, pos, major | 27, n)
+    return pos + 9
 
 
 def _put(buf, pos, obj, depth):
@@ -110,22 +118,14 @@ def _put(buf, pos, obj, depth):
             raise CborError("buffer too small for the encoding; make it larger")
         buf[pos] = _NULL if obj is None else _TRUE if obj else _FALSE
         return pos + 1
-    if isinstance(obj, int):
+    kind = type(obj)
+    if kind is int:
         if obj >= 0:
             return _head(buf, pos, _UINT, obj)
         if obj < -0x8000000000000000:
             raise CborError("integer outside -2^63..2^64-1")
         return _head(buf, pos, _NEGATIVE, -1 - obj)
-    if isinstance(obj, (list, tuple)):
-        if depth >= MAX_DEPTH:
-            raise CborError("arrays nested deeper than 8")
-        pos = _head(buf, pos, _ARRAY, len(obj))
-        for item in obj:
-            pos = _put(buf, pos, item, depth + 1)
-        return pos
-    if isinstance(obj, (bytes, bytearray, memoryview)):
-        major = _BYTES
-    elif isinstance(obj, str):
+    if kind is str:
         major = _TEXT
         try:
             raw = obj.encode()
@@ -134,7 +134,29 @@ def _put(buf, pos, obj, depth):
         if raw is None or (len(raw) != len(obj) and not _well_formed(raw)):
             raise CborError("text holds a surrogate, which has no UTF-8 form")
         obj = raw
+    elif kind is list or kind is tuple:
+        if depth >= MAX_DEPTH:
+            raise CborError("arrays nested deeper than 8")
+        pos = _head(buf, pos, _ARRAY, len(obj))
+        # Most items are small: each done here saves two calls. MicroPython finds the name of a builtin by going through
+        # all of them, a local at once.
+        end, type_of, integer = len(buf), type, int
+        for item in obj:
+            if type_of(item) is integer and item >= 0:
+                if item < 24 and pos < end:
+                    buf[pos] = item
+                    pos += 1
+                else:
+                    pos = _head(buf, pos, _UINT, item)
+            else:
+                pos = _put(buf, pos, item, depth + 1)
+        return pos
+    elif isinstance(obj, _BUFFERS):
+        major = _BYTES
     else:
+        for kind in (int, str, list, tuple):
+            if isinstance(obj, kind):  # a class made from it
+                return _put(buf, pos, kind(obj), depth)
         raise CborError("cannot encode a value of type " + type(obj).__name__)
     n = len(obj)
     pos = _head(buf, pos, major, n)

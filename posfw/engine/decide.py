@@ -6,6 +6,8 @@ An effect is a tuple:
 
     ("connect", txn)             build the reversal and open the link, then ("connected",), ("connect_failed",),
                                  ("mac_lost",), or ("reversal_replied",) where its data are lost
+    ("dial", txn)                open the link only, then ("reverse", ..., 1) or ("connect_failed",)
+    ("no_key", txn)              the sign-on failed: ("connect_failed",)
     ("hold", txn, ms, count)     do not try this one again for ms; count failures are not journaled yet
     ("send", purpose, txn)       exchange a message, then ("replied",), ("reversal_replied",), ("signon_replied",)
                                  or ("connect_failed",)

@@ -32,12 +32,7 @@ def apply(state, payload):
 
 def _boot(state, payload, body):
     state.boot = payload[2]
-    # Monotonic time starts again: what was left to wait is waited again from here.
-    for t in state.txns.values():
-        t.due = payload[3] + t.wait
-        t.sending = False  # an attempt the power cut short may have reached the host: it stays counted
-    for slip in state.slips:
-        slip[3] = 0
+    state.restart_clock(payload[3])
 
 
 def _clock(state, payload, body):
@@ -49,6 +44,9 @@ def _clock(state, payload, body):
 def _config(state, payload, body):
     state.config = body
     state.signed_on = False
+    # What was sold under other numbers cannot be taken back under these.
+    last, state.last_approved = state.last_approved, None
+    state.forget_done(last)
 
 
 def _snapshot(state, payload, body):
@@ -158,7 +156,7 @@ def _reversal_reply(state, payload, body):
         return
     if verdict == n.V_SILENCE:
         t.silences += 1
-    elif verdict != n.V_DATA_LOST:
+    else:
         t.bad += 1
     _wait(t, payload, retry_in)
 

@@ -24,8 +24,11 @@ class Found:
         self.stands = False
         self.later = {}
 
-    def refusal(self, kind, amount):
-        """The message key of why a transaction of type `kind` over `amount` may not refer to it, or None."""
+    def refusal(self, kind, amount, completion_percent):
+        """The message key of why a transaction of type `kind` over `amount` may not refer to it, or None.
+
+        completion_percent: the most a completion may be of its pre-authorisation.
+        """
         if self.type not in _ALLOWED.get(kind, ()):
             return "original_not_found"
         if not self.stands:
@@ -35,6 +38,8 @@ class Found:
             if later != n.REFUND or kind != n.REFUND:
                 return "already_voided"  # voided, completed, or partly given back
             refunded += value
+        if kind == n.COMPLETION and amount * 100 > self.original[6] * completion_percent:
+            return "bad_amount"
         if kind == n.REFUND and refunded + amount > self.original[6]:
             return "bad_amount" if refunded < self.original[6] else "already_voided"
         return None
@@ -46,7 +51,9 @@ def find(payloads, stan, batch, utc_offset_min):
     """
     found = None
     for seq, kind, _, _, rtc, _, body in payloads:
-        if kind == n.INTENT:
+        if kind == n.CONFIG:
+            found = None  # what was sold under other numbers or in another currency cannot be undone under these
+        elif kind == n.INTENT:
             if body[0] == stan and body[1] == batch:
                 found = Found(seq, body, rtc, utc_offset_min)
             elif found and body[9] and body[9][0] == found.original[0]:

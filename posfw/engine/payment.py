@@ -116,15 +116,16 @@ def stray(state, profile, now, fields):
     if not fields:
         return [], []
     for t in state.txns.values():
-        if t.stan == stan:
+        if t.stan == stan and profile.offers(t.type):
             if fields[0] != profile.reply_mti(t.type):
                 if not t.owes_reversal:
                     return [], []
                 # A late reply to its reversal: evidence. The reversal goes out again and is accepted again.
                 late = [t.txn, n.V_LATE, fields.get(39, ""), fields.get(37, ""), 0, t.wait]
                 return [(n.REVERSAL_REPLY, late)], []
-            if t.phase == OPEN:  # our number with another's amount or terminal
-                return [_stray(t.txn, n.V_MISMATCH, stan, fields, 0)], []
+            if t.phase == OPEN:  # our number with another's amount or terminal, or the same reply again
+                again = n.V_DUPLICATE if t.verdict == n.V_MATCHED else n.V_MISMATCH
+                return [_stray(t.txn, again, stan, fields, 0)], []
             late = t.owes_reversal or t.outcome in (n.UNKNOWN, n.CANCELLED)
             took = max(0, (now[1] - t.rtc) * 1000) if late else 0
             return [_stray(t.txn, n.V_LATE if late else n.V_DUPLICATE, stan, fields, took)], []

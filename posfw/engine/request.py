@@ -32,8 +32,8 @@ def check(request, profile):
     if not _plain(operator, 8):
         return "bad_request"
     if kind in (n.SALE, n.PREAUTH):
-        return None
-    return None if _original_fits(request.get("original")) else "original_not_found"
+        return None if request.get("original") is None else "bad_request"
+    return None if fits_original(request.get("original")) else "original_not_found"
 
 
 def _card_fits(card):
@@ -58,7 +58,8 @@ def _card_fits(card):
     return True
 
 
-def _original_fits(original):
+def fits_original(original):
+    """True if `original` has the form [txn, batch, stan, mmdd, rrn, auth, amount]."""
     if not isinstance(original, list) or len(original) != 7:
         return False
     txn, batch, stan, mmdd, rrn, auth, amount = original

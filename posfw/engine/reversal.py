@@ -4,22 +4,25 @@ from posfw import numbers as n
 from posfw.engine import diagnosis
 from posfw.engine.retry import backoff
 from posfw.engine.state import OPEN, OWED, STUCK
+from posfw.hal import STAGE_SIGN_ON
 from posfw.micro import const
 
 _UNDO = const(2)
-_STAGE_SIGN_ON = const(5)
 _DAY_MS = const(86400000)
 
 
-def reverse(state, profile, now, txn, rnd, tried=False):
+def reverse(state, profile, now, txn, rnd, step=0):
     """An owed reversal's time has come: connect first, so that a failed connection is never counted as an attempt (M4).
 
-    Without a common working key it could only fail, so the terminal signs on first. tried: that was done just now.
+    Without a common working key it could only fail, so the terminal signs on first, once the line is there. step: 1 the
+    line is there, 2 the sign-on was tried just now.
     """
     if profile.sign_on_required and not state.signed_on:
-        if not tried:
-            return [], [("again", ("signon",)), ("again", ("reverse", txn, rnd, True))]
-        return connect_failed(state, profile, now, txn, _STAGE_SIGN_ON, rnd, 1)
+        if step == 0:
+            return [], [("dial", txn)]
+        if step == 1:
+            return [], [("again", ("signon",)), ("again", ("reverse", txn, rnd, 2))]
+        return [], [("no_key", txn)]
     return [], [("show", "reversal_sending"), ("connect", txn)]
 
 
@@ -38,28 +41,30 @@ def connect_failed(state, profile, now, txn, stage, rnd, count):
             (n.CONNECT_FAIL, [txn, stage, 0, 1]),
             (n.OUTCOME, [txn, n.NOT_SENT, n.CAUSE_LINK_DOWN, "", 0]),
         ], [("done", False, "link_down", txn)]
+    tries = t.fails + count - 1
     if t.phase == STUCK:
         wait = _slow(t, profile, rnd)
+    elif stage == STAGE_SIGN_ON or t.sending:
+        # Each of these tries costs entries, unlike a dial: their pace falls to one a day.
+        wait = backoff(tries, profile.retry_base_ms, max(profile.retry_max_ms, _DAY_MS), rnd)
     else:
-        wait = backoff(t.fails + count - 1, profile.retry_base_ms, profile.retry_max_ms, rnd)
+        wait = backoff(tries, profile.retry_base_ms, profile.retry_max_ms, rnd)
     if not t.sending and count < t.fails:
         return [], [("hold", txn, wait, count), ("show", "link_down")]
     return [(n.CONNECT_FAIL, [txn, stage, wait, count])], [("hold", txn, 0, 0), ("show", "link_down")]
 
 
-def mac_lost(state, profile, now, txn, rnd):
-    """The working key is gone: a sign-on brings another."""
-    t = state.txns[txn]
-    wait = backoff(0, profile.retry_base_ms, profile.retry_max_ms, rnd)
-    return [
-        (n.SIGNON, [t.stan, n.V_REFUSED, "", ""]),
-        (n.CONNECT_FAIL, [txn, _STAGE_SIGN_ON, wait, 1]),
-    ], []
+def mac_lost(state, profile, now, txn, rnd, count):
+    """The working key cannot be used: a sign-on may bring another. Paced as a failed connection is."""
+    drafts, effects = connect_failed(state, profile, now, txn, STAGE_SIGN_ON, rnd, count)
+    if state.signed_on:
+        drafts = [(n.SIGNON, [state.txns[txn].stan, n.V_REFUSED, "", ""])] + drafts  # noqa: RUF005 - no star on the device
+    return drafts, effects
 
 
 def _slow(t, profile, rnd):
     """The pace of an unresolved reversal: from the profile's slow one, doubling, to once a day."""
-    tries = max(0, t.attempts - profile.attempts)
+    tries = max(0, t.attempts - profile.attempts) + t.bad
     return backoff(tries, profile.retry_slow_ms, max(profile.retry_slow_ms, _DAY_MS), rnd)
 
 

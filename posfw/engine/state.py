@@ -140,6 +140,14 @@ class State:
             if self.txns[key].phase == OPEN:
                 self.current = key
 
+    def restart_clock(self, ms):
+        """Monotonic time starts again at `ms`: what was left to wait is waited again from here."""
+        for t in self.txns.values():
+            t.due = ms + t.wait
+            t.sending = False  # an attempt the power cut short may have reached the host: it stays counted
+        for slip in self.slips:
+            slip[3] = 0
+
     @property
     def debts(self):
         """Transactions whose reversal is owed, oldest first."""

@@ -3,7 +3,10 @@
 Knows bytes and program units, nothing of what an entry means. The ring and the vault both stand on it.
 """
 
-from posfw.codec.crc import crc16, crc32
+from binascii import crc32  # as it is: codec.crc's takes parts, which costs a tuple a call
+from struct import pack_into
+
+from posfw.codec.crc import crc16
 from posfw.micro import const
 
 MAX_ENTRY = 2048
@@ -13,6 +16,7 @@ TORN = -1  # a program or an erase was interrupted here: nothing may be appended
 _OVERHEAD = const(8)
 _CHUNK = const(256)
 _BLANK = b"\xff" * _CHUNK
+_chunk = memoryview(bytearray(_CHUNK))  # what is read only to be compared; all Frames share it
 
 
 class FrameError(Exception):
@@ -23,6 +27,8 @@ class Frames:
     """Frames on one flash device. Holds the one buffer all programs go through; not reentrant.
 
     `flash` is a posfw.hal.Flash. `blocks`, `block_size` and `unit` (the program size) are its geometry, in bytes.
+    `entry_buffer` is the place to build the next entry in: a memoryview of `max_entry` bytes, its content valid until
+    the next program.
     """
 
     def __init__(self, flash, max_entry=MAX_ENTRY):
@@ -31,11 +37,11 @@ class Frames:
         self.unit = flash.program_size
         self.blocks = flash.ioctl(4, 0)
         self.block_size = flash.ioctl(5, 0)
-        self._buf = bytearray(self.padded(max_entry + _OVERHEAD))
-        self._view = memoryview(self._buf)
+        self._view = memoryview(bytearray(max_entry + _OVERHEAD + self.unit))
+        self._length = self._view[:2]
+        self.entry_buffer = self._view[4 : 4 + max_entry]
+        self._tail = "<I%ds" % self.unit
         self._head = bytearray(4)
-        self._chunk = bytearray(_CHUNK)
-        self._chunk_view = memoryview(self._chunk)
 
     def fetch(self, block, buf, pos):
         """Read len(buf) bytes into `buf`. Raises FrameError."""
@@ -52,28 +58,19 @@ class Frames:
         """Bytes of flash a frame around an entry of `length` bytes takes."""
         return self.padded(length + _OVERHEAD)
 
-    def entry_buffer(self):
-        """The place to build the next entry in: a memoryview of `max_entry` bytes, valid until the next program."""
-        return self._view[4 : 4 + self.max_entry]
-
-    def program_entry(self, block, pos, length):
-        """Program the entry that was built in entry_buffer(); return the next free position.
+    def program_entry(self, block, pos, entry):
+        """Program `entry`, the beginning of entry_buffer, in a frame; return the next free position.
 
         Reads back what was programmed: a flash that reports success and keeps something else is worse than one
         that fails. Raises FrameError; then the frame may be absent, torn or whole, and read() tells which.
         """
-        buf = self._buf
+        view, length = self._view, len(entry)
         total = self.space(length)
-        buf[0] = length & 0xFF
-        buf[1] = length >> 8
-        check = crc16(self._view[0:2])
-        buf[2] = check & 0xFF
-        buf[3] = check >> 8
-        end = 4 + length
-        buf[end : end + 4] = crc32(self._view[4:end]).to_bytes(4, "little")
-        for i in range(end + 4, total):
-            buf[i] = 0xFF
-        self.program(block, pos, self._view[:total])
+        # pack_into() copies without slice objects, and a whole unit of FF costs less than to count how many are due.
+        pack_into("<H", view, 0, length)
+        pack_into("<H", view, 2, crc16(self._length))
+        pack_into(self._tail, view, 4 + length, crc32(entry), _BLANK)
+        self.program(block, pos, view[:total])
         return pos + total
 
     def program(self, block, pos, data):
@@ -82,17 +79,18 @@ class Frames:
             self.flash.writeblocks(block, data, pos)
         except OSError as e:
             raise FrameError("program failed at block %d+%d: %s" % (block, pos, e))
-        for off in range(0, len(data), _CHUNK):
-            size = min(_CHUNK, len(data) - off)
-            part = self._chunk_view[:size]
+        size = len(data)
+        for off in range(0, size, _CHUNK):
+            part = _chunk[: size - off]
             self.fetch(block, part, pos + off)
-            if part != data[off : off + size]:
+            if part != (data if size <= _CHUNK else data[off : off + _CHUNK]):
                 raise FrameError("block %d+%d does not hold what was programmed" % (block, pos + off))
 
     def program_copy(self, block, pos, entry):
         """Program `entry`, complete bytes from elsewhere; return the next free position. Raises FrameError."""
-        self._view[4 : 4 + len(entry)] = entry
-        return self.program_entry(block, pos, len(entry))
+        place = self.entry_buffer[: len(entry)]
+        place[:] = entry
+        return self.program_entry(block, pos, place)
 
     def erase(self, block):
         """Erase and check that the block is blank. Raises FrameError."""
@@ -106,12 +104,11 @@ class Frames:
     def blank(self, block, pos):
         """True if the block reads FF from `pos` to its end."""
         while pos < self.block_size:
-            size = min(_CHUNK, self.block_size - pos)
-            part = self._chunk_view[:size]
+            part = _chunk[: self.block_size - pos]
             self.fetch(block, part, pos)
-            if part != (_BLANK if size == _CHUNK else _BLANK[:size]):
+            if part != (_BLANK if len(part) == _CHUNK else _BLANK[: len(part)]):
                 return False
-            pos += size
+            pos += _CHUNK
         return True
 
     def read(self, block, pos):
@@ -127,11 +124,7 @@ class Frames:
         if head == b"\xff\xff\xff\xff":
             return (END if self.blank(block, pos) else TORN), pos
         length = head[0] | head[1] << 8
-        if (
-            crc16(head[:2]) != head[2] | head[3] << 8
-            or not 0 < length <= self.max_entry
-            or self.space(length) > room
-        ):
+        if crc16(head[:2]) != head[2] | head[3] << 8 or not 0 < length <= self.max_entry or self.space(length) > room:
             return TORN, pos
         body = bytearray(length + 4)
         self.fetch(block, body, pos + 4)

@@ -9,13 +9,25 @@ from posfw.journal import seal
 from posfw.journal.frame import END, TORN, FrameError, Frames
 from posfw.journal.ring import Ring, RingFull
 from posfw.micro import const
-from posfw.numbers import CHECKPOINT, EXPORT, RELEASE, SNAPSHOT
+from posfw.numbers import (
+    CHECKPOINT,
+    EXPORT,
+    HUMAN,
+    OUTCOME,
+    RELEASE,
+    REVERSAL_REPLY,
+    REVERSAL_SENT,
+    SNAPSHOT,
+    UNRESOLVED,
+)
 
 # How the last run ended (BOOT entry, bits).
 CLEAN, TORN_FRAME, KEY_BEHIND, SECTOR_UNFINISHED = 0, 1, 2, 4
 
 _HOST_KINDS = (EXPORT, RELEASE, CHECKPOINT)
+_DEBT_KINDS = (OUTCOME, REVERSAL_SENT, REVERSAL_REPLY, UNRESOLVED, HUMAN)
 _TAG_AND_HEADS = const(45)  # COSE_Mac0 around a payload, at most
+_USUAL = const(8)  # seal.payload_place() of nearly every payload
 
 
 class JournalError(Exception):
@@ -28,8 +40,7 @@ class Journal:
 
     snapshot: called whenever a sector is opened, returns the SNAPSHOT body of the state up to now.
     After recover(): `seq` is the number the next entry will get, `head` the chain head, 32 bytes, `unclean` how the
-    last run
-    ended. Set `boot` before the first append.
+    last run ended. Set `boot` before the first append.
     """
 
     def __init__(self, flash, keystore, snapshot):
@@ -44,12 +55,10 @@ class Journal:
         self.unclean = CLEAN
         self._key = None
         self._previous_head = self.head
-        self._last = None  # (block, position) of the newest entry
+        self._last = None  # the newest entry's place on the flash; one integer, as a tuple is garbage of each append
         self._needs_fresh = False
         self._again = False
         self._broken = False
-        self._payload = bytearray(seal.MAX_PAYLOAD)
-        self._payload_view = memoryview(self._payload)
 
     # -- boot ------------------------------------------------------------------------------------------------
 
@@ -57,9 +66,8 @@ class Journal:
         """Find the journal's end and rebuild the state; return it.
 
         new_state(): an empty state. apply(state, payload): folds one decoded payload into it.
-        Reads the sector headers by binary search and one sector, two after an unclean stop. Writes nothing but,
-        where an
-        entry was committed and the key store not yet moved on, the key store.
+        Reads the sector headers by binary search and one sector, two after an unclean stop. Writes nothing but, where
+        an entry was committed and the key store not yet moved on, the key store.
         Raises SealError where journal and key store do not belong together, KeyStoreError.
         """
         index, self._key = self.keystore.seal()
@@ -109,7 +117,7 @@ class Journal:
                 # Sound checksums around what this firmware never wrote: not a power cut.
                 raise seal.SealError("entry %d is not one of this terminal's" % seq)
             previous, head = head, seal.chain(head, entry)
-            self._last = (base.block, pos)
+            self._last = base.block * self.frames.block_size + pos
             seq += 1
         if base is newest:
             self.ring.pos = pos
@@ -135,7 +143,7 @@ class Journal:
             return
         if self._last is None:
             raise seal.SealError("the newest journal sector does not hold the entry it claims")
-        entry, _ = self.frames.read(*self._last)
+        entry = self._read_last()
         if not seal.verify(entry, self._key, self._previous_head):
             raise seal.SealError("the last entry is not sealed with this terminal's key")
         self._key = seal.ratchet(self._key)
@@ -159,27 +167,40 @@ class Journal:
         elif self.ring.header is None:
             self._open(self.seq, self.head)
         payload = [self.seq, kind, self.boot, now[0], now[1], now[2], body]
-        size = self._encode(payload)
-        if kind not in _HOST_KINDS and self._would_use_the_last(size + _TAG_AND_HEADS):
+        encoded = self._encode(payload)
+        length = len(encoded) + _TAG_AND_HEADS
+        if kind not in _HOST_KINDS and self._would_use_the_last(length, kind):
             raise RingFull()
-        if not self.ring.room_for(size + _TAG_AND_HEADS):
+        if not self.ring.room_for(length):
             self._open_sector(now, False)
             payload[0] = self.seq
-            size = self._encode(payload)
-        self._commit(size)
+            encoded = self._encode(payload)
+        self._commit(encoded)
         return payload[0], payload
 
-    def _would_use_the_last(self, length):
-        # A full ring must still answer a technician's pull: its end is kept for EXPORT and what frees the ring.
-        ring, frames = self.ring, self.frames
-        kept = frames.block_size // 8
-        return ring.pos + frames.space(length) > frames.block_size - kept and ring.free_sectors() == 0
+    def _would_use_the_last(self, length, kind):
+        # A full ring must still let a reversal out and answer a technician's pull: of its last sector, the end is kept
+        # for EXPORT and what frees the ring, and the part before it for what ends a debt.
+        ring, size = self.ring, self.frames.block_size
+        kept = size // 8 if kind in _DEBT_KINDS else size * 3 // 8
+        return ring.pos + self.frames.space(length) > size - kept and ring.last_sector()
 
     def _encode(self, payload):
+        """The payload's bytes, a view of where the entry will be built: a buffer of their own would cost 1.9 KB."""
+        buf = self.frames.entry_buffer
         try:
-            return cbor.encode_into(self._payload, 0, payload)
+            size = cbor.encode_into(buf, _USUAL, payload) - _USUAL
+            if size > seal.MAX_PAYLOAD:
+                raise cbor.CborError("%d bytes are above its limit" % size)
         except cbor.CborError as e:
             raise JournalError("entry of kind %d is not in the format: %s" % (payload[1], e))
+        encoded = buf[_USUAL : _USUAL + size]
+        # Copied where seal.write() will move it: how overlapping slices are assigned is not said of MicroPython.
+        return encoded if seal.payload_place(size) == _USUAL else bytes(encoded)
+
+    def _read_last(self):
+        block_size = self.frames.block_size
+        return self.frames.read(self._last // block_size, self._last % block_size)[0]
 
     def _open(self, first_seq, head):
         # A sector with nothing committed in it is opened again, not left behind.
@@ -195,7 +216,7 @@ class Journal:
         entry = None
         if carry:
             try:
-                entry, _ = self.frames.read(*self._last)
+                entry = self._read_last()
             except FrameError as e:
                 raise JournalError("journal flash: %s" % e)
             if entry is END or entry is TORN:
@@ -211,29 +232,27 @@ class Journal:
                 raise JournalError("journal flash: %s" % e)
         reported = True
         if self.ring.header.sequence or self.seq:
-            size = self._encode([self.seq, SNAPSHOT, self.boot, now[0], now[1], now[2], self.snapshot()])
-            reported = self._commit(size)
+            payload = [self.seq, SNAPSHOT, self.boot, now[0], now[1], now[2], self.snapshot()]
+            reported = self._commit(self._encode(payload))
         self._again = False
         self._needs_fresh = not reported
 
-    def _commit(self, size):
+    def _commit(self, payload):
         """Seal and program the encoded payload. False: it is committed, but the flash reported a failure, so that
-        nothing
-        may follow it in its sector."""
+        nothing may follow it in its sector."""
         ring, frames = self.ring, self.frames
         block, pos = ring.header.block, ring.pos
-        buf = frames.entry_buffer()
-        length = seal.write(buf, self._payload_view[:size], self._key, self.head)
+        buf = frames.entry_buffer
+        length = seal.write(buf, payload, self._key, self.head)
         if not ring.room_for(length):
             raise JournalError("entry of %d bytes does not fit a sector" % length)
         entry = buf[:length]
-        # All that can fail for want of memory comes before the program. From there to the key store's step the
-        # journal is
-        # "broken": whatever ends it in between, no second entry may take this number before recovery has looked.
+        # All that can fail for want of memory comes before the program. From there to the key store's step the journal
+        # is "broken": whatever ends it in between, no second entry may take this number before recovery has looked.
         head, key = seal.chain(self.head, entry), seal.ratchet(self._key)
         self._broken = reported = True
         try:
-            ring.pos = frames.program_entry(block, pos, length)
+            ring.pos = frames.program_entry(block, pos, entry)
         except FrameError as e:
             self._needs_fresh = True
             landed, after = frames.read(block, pos)
@@ -242,7 +261,7 @@ class Journal:
                 raise JournalError("journal flash: %s" % e)
             ring.pos = after  # reported as failed, yet whole: it is committed
             reported = False
-        self._last = (block, pos)
+        self._last = block * frames.block_size + pos
         self._previous_head, self.head = self.head, head
         self.seq += 1
         self._key = key

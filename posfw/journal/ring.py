@@ -4,11 +4,14 @@ Knows entries as opaque bytes with sequence numbers. The rule that makes power c
 behind a torn frame, and no sector is erased unless everything in it was released or stands elsewhere.
 """
 
-from posfw.codec.crc import crc32
+from binascii import crc32
+from struct import pack_into, unpack
+
 from posfw.journal.frame import END, TORN
 from posfw.micro import const
 
 _HEADER = const(68)
+_FORMAT = "<3sB16sIII32sI"  # docs/journal-format.md 1.1
 _LAST_SEQUENCE = const(0xFFFFFF00)  # no flash lives that long: a number beyond was not written by us
 _MAGIC = b"PJ\x01"
 MIN_BLOCKS = 4
@@ -49,6 +52,10 @@ class Ring:
         self.header = None
         self.pos = 0
         self.start = frames.padded(_HEADER)
+        # What free_sectors() found last, and what for: last_sector() is asked before appends, and reading headers each
+        # time cost the append a third of its instructions.
+        self._free = 0
+        self._free_at = self._free_released = None
 
     # -- headers ---------------------------------------------------------------------------------------------
 
@@ -56,27 +63,22 @@ class Ring:
         """Return the block's Header, or None if it holds no sector of this journal."""
         raw = bytearray(_HEADER)
         self.frames.fetch(block, raw, 0)
-        if raw[:3] != _MAGIC or crc32(raw[:64]) != int.from_bytes(raw[64:68], "little"):
+        magic, unit, journal_id, sequence, first_seq, erases, head, check = unpack(_FORMAT, raw)
+        if magic != _MAGIC or crc32(memoryview(raw)[:64]) != check:
             return None
-        sequence = int.from_bytes(raw[20:24], "little")
-        if raw[4:20] != self.journal_id or 1 << raw[3] != self.frames.unit:
+        if journal_id != self.journal_id or 1 << unit != self.frames.unit:
             return None
         if sequence % self.frames.blocks != block or sequence >= _LAST_SEQUENCE:
             return None
-        first_seq = int.from_bytes(raw[24:28], "little")
-        return Header(block, sequence, first_seq, int.from_bytes(raw[28:32], "little"), bytes(raw[32:64]))
+        return Header(block, sequence, first_seq, erases, head)
 
     def _program_header(self, block, sequence, first_seq, erases, head):
         raw = bytearray(b"\xff" * self.start)
-        raw[0:3] = _MAGIC
-        raw[3] = 0
-        while 1 << raw[3] < self.frames.unit:
-            raw[3] += 1
-        raw[4:20] = self.journal_id
-        for off, value in ((20, sequence), (24, first_seq), (28, erases)):
-            raw[off : off + 4] = value.to_bytes(4, "little")
-        raw[32:64] = head
-        raw[64:68] = crc32(raw[:64]).to_bytes(4, "little")
+        unit = 0
+        while 1 << unit < self.frames.unit:
+            unit += 1
+        pack_into(_FORMAT, raw, 0, _MAGIC, unit, self.journal_id, sequence, first_seq, erases, head, 0)
+        pack_into("<I", raw, 64, crc32(memoryview(raw)[:64]))
         self.frames.program(block, 0, raw)
         return Header(block, sequence, first_seq, erases, head)
 
@@ -162,8 +164,18 @@ class Ring:
         """How many sectors may still be opened before the ring is full."""
         if self.header is None:
             return self.frames.blocks
+        self._free_at = None
         kept = self.find(self.released) or self.oldest()
-        return self.frames.blocks - (self.header.sequence - kept.sequence + 1)
+        self._free = self.frames.blocks - (self.header.sequence - kept.sequence + 1)
+        self._free_at, self._free_released = self.header, self.released
+        return self._free
+
+    def last_sector(self):
+        """True if no other sector may be opened. Reads headers only where the newest sector or `released` changed:
+        what it may have missed since, open_sector() finds."""
+        if self._free_at is not self.header or self._free_released != self.released:
+            return self.free_sectors() < 1
+        return self._free < 1
 
     def open_sector(self, first_seq, head, again=False):
         """Erase and head the next sector, or the newest one `again` when nothing new is in it.
@@ -188,6 +200,10 @@ class Ring:
             erases = old.erases - 1 if old is not None and (again or sequence >= self.frames.blocks) else 0
         self.frames.erase(block)
         self.header = self._program_header(block, sequence, first_seq, erases + 1, head)
+        if old is not None and not again:
+            # One fewer than free_sectors() found above. More only if all was released: then many.
+            self._free -= 1
+            self._free_at = self.header
         self.pos = self.start
 
     def room_for(self, length):

@@ -102,6 +102,8 @@ def _heading(slip, facts, width):
             key = "type%d" % _type_of(slip)
     else:
         key = "slip%d" % slip
+        if slip == n.SLIP_PENDING and not facts.get("seq"):
+            key = "slip_unknown"
     for lang in ("zh", "en"):
         yield from _title(text.text(lang, key), width)
     if slip in _APPROVED:
@@ -238,6 +240,9 @@ def _next(slip, facts):
     if slip not in _OWED:
         return ()
     cause = facts.get("cause")
+    if not facts.get("seq"):
+        # Not in the journal: what the terminal will do after a restart depends on what is, so nothing is promised.
+        return ("may_undo" if undo else "may_charge", "ask_acquirer", "keep")
     keys = [("was_" if cause in _AFTER_APPROVAL else "may_") + ("undo" if undo else "charge")]
     if cause != n.CAUSE_DATA_LOST:
         keys.append("auto" if slip == n.SLIP_PENDING else "auto_slow")

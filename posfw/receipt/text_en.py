@@ -50,6 +50,7 @@ decision2 The acquirer confirmed: carried out, charged.
 decision3 Settled by other means.
 slip4 DECLINED
 slip5 PENDING REVERSAL
+slip_unknown OUTCOME UNKNOWN
 slip6 REVERSED
 slip7 UNRESOLVED
 slip8 REVERSAL FAILED: HANDLE BY HAND

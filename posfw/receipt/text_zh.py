@@ -50,6 +50,7 @@ decision2 收单行确认：已入账（已扣款）。
 decision3 已用其他方式了结。
 slip4 交易未批准
 slip5 待冲正
+slip_unknown 结果未知
 slip6 已冲正
 slip7 冲正未完成
 slip8 冲正不成功,请人工处理

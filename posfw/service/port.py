@@ -7,7 +7,9 @@ from posfw.codec import cbor, cobs
 from posfw.codec.crc import crc32
 from posfw.crypto.mac import hmac_sha256, same
 from posfw.hal import KeyStoreError
+from posfw.journal.frame import FrameError
 from posfw.journal.ring import RingError
+from posfw.journal.seal import SealError
 from posfw.micro import const
 from posfw.numbers import SUPERVISOR, TECHNICIAN
 
@@ -152,7 +154,7 @@ class ServicePort:
                 if entries and size > min(max_bytes, _READ_LIMIT):
                     break
                 entries.append(entry)
-        except RingError as e:
+        except (RingError, FrameError, SealError) as e:
             raise _Refused(FAULT, str(e))
         return [seq, entries]
 

@@ -9,8 +9,8 @@ from posfw.acquirer.session import Session
 from posfw.codec import cbor
 from posfw.engine import decide as engine
 from posfw.engine.fold import apply
-from posfw.engine.state import State, StateError
-from posfw.hal import OFFLINE, KeyStoreError, LinkError, PrinterError
+from posfw.engine.state import OPEN, State, StateError
+from posfw.hal import OFFLINE, STAGE_SIGN_ON, KeyStoreError, LinkError, PrinterError
 from posfw.journal.frame import FrameError
 from posfw.journal.journal import Journal, JournalError
 from posfw.journal.ring import RingError, RingFull
@@ -142,7 +142,8 @@ class Runner:
                 self._decide(("fault", area, 1, 1))
             except DURABILITY as second:
                 self.board.display.show(message_of(second))
-        if self._left and self._txn is not None and (self.stopped or isinstance(error, RingFull)):
+        unknown = self._txn is not None and self._txn.phase == OPEN and self._txn.txn in self.state.txns
+        if self._left and unknown and (self.stopped or isinstance(error, RingFull)):
             # Whoever was perhaps charged leaves with paper, even where the journal cannot say that it was printed.
             self._print(self._txn, SLIP_PENDING, None, None, False)
         return False, key, self._txn
@@ -180,7 +181,7 @@ class Runner:
             )
             self.session.open()
         except KeyStoreError:
-            return ("mac_lost", txn, self.random_number())
+            return ("mac_lost", txn, self.random_number(), self._count(txn))
         except (messages.MessageError, ProfileError) as e:
             self.board.display.show("profile_error", str(e))
             return ("reversal_replied", txn, V_DATA_LOST, {}, self.random_number())
@@ -188,9 +189,22 @@ class Runner:
             return self._dial_failed(txn, e)
         return ("connected", txn)
 
+    def _do_dial(self, txn):
+        try:
+            self.session.open()
+        except LinkError as e:
+            return self._dial_failed(txn, e)
+        return ("reverse", txn, self.random_number(), 1)
+
+    def _do_no_key(self, txn):
+        return ("connect_failed", txn, STAGE_SIGN_ON, self.random_number(), self._count(txn))
+
     def _dial_failed(self, txn, error):
-        count = self.holds.get(txn, (0, 0))[1] + 1
-        return ("connect_failed", txn, error.stage, self.random_number(), count)
+        return ("connect_failed", txn, error.stage, self.random_number(), self._count(txn))
+
+    def _count(self, txn):
+        """This failure and those since the last one that was journaled."""
+        return self.holds.get(txn, (0, 0))[1] + 1
 
     def _do_card(self, txn):
         try:
@@ -254,10 +268,18 @@ class Runner:
         fits = True
         if self.profile.mac_field and verdict == V_MATCHED:
             key = fields.get(_WRAPPED_KEY, b"")
-            fits = len(key) >= _KEY_SIZE + _CHECK_SIZE and self.board.keystore.install_mac_key(
-                key[:_KEY_SIZE], key[_KEY_SIZE : _KEY_SIZE + _CHECK_SIZE]
-            )
+            fits = self._take_key(key)
         return ("signon_replied", stan, verdict, fields, fits)
+
+    def _take_key(self, wrapped):
+        if len(wrapped) < _KEY_SIZE + _CHECK_SIZE:
+            return False
+        try:
+            return self.board.keystore.install_mac_key(
+                wrapped[:_KEY_SIZE], wrapped[_KEY_SIZE : _KEY_SIZE + _CHECK_SIZE]
+            )
+        except KeyStoreError:
+            return False  # the sign-on failed; the store may be well again at the next
 
     def _do_print(self, txn, slip, again):
         """Print; the slip names the SLIP entry that was just appended."""

@@ -16,7 +16,7 @@ import json
 from posfw.acquirer.profile import Profile
 from posfw.codec import cbor
 from posfw.engine import lookup, owed
-from posfw.engine.request import masked
+from posfw.engine.request import fits_original, masked
 from posfw.hal import KeyStoreError
 from posfw.journal import seal
 from posfw.micro import const
@@ -72,6 +72,10 @@ class Terminal:
         event = ("boot", board.firmware, board.reset_cause(), runner.journal.unclean, runner.random_number())
         done = runner.run(event)
         self._booted = not runner.undurable
+        if done is not None and done[1] == "journal_full":
+            # No room for the entry, but some is kept for ending debts: their waits start again with this boot.
+            runner.state.restart_clock(board.clock.now()[0])
+            self._booted = True
         return done
 
     def sign_on(self):
@@ -90,6 +94,7 @@ class Terminal:
         runner = self.runner
         room = 0
         try:
+            request = dict(request) if isinstance(request, dict) else request  # the caller's own stays as it is
             key = runner.stopped or self._not_booted() or self._resolve_original(request)
             if not key:
                 room = runner.journal.free_sectors()
@@ -242,13 +247,22 @@ class Terminal:
     # -- helpers ---------------------------------------------------------------------------------------------
 
     def _resolve_original(self, request):
-        """Replace a STAN by what the journal knows of that transaction; return a message key if it cannot be undone."""
-        if not isinstance(request, dict) or type(request.get("original")) is not int:
+        """Replace a STAN, or a list naming a transaction the journal holds, by what the journal knows of it; return a
+        message key if that cannot be undone. A list that names an older one is the application's word (txn 0)."""
+        named = request.get("original") if isinstance(request, dict) else None
+        if named is None:
             return None
         card = request.get("card")
         if not isinstance(card, dict) or not isinstance(card.get("pan"), str):
             return "bad_card"
-        found = self.find(request["original"])
+        if type(named) is int:
+            found = self.find(named)
+        elif fits_original(named):
+            found = self.find(named[2], named[1])
+            if found is None and named[0] == 0 and request.get("type") != VOID:
+                return None
+        else:
+            return "original_not_found"
         if found is None:
             return "original_not_found"
         if found.pan != masked(card["pan"]):
@@ -257,7 +271,7 @@ class Terminal:
         if kind in (VOID, PREAUTH_VOID):
             request["amount"] = found.original[6]
         amount = request.get("amount")
-        key = found.refusal(kind, amount if type(amount) is int else 0)
+        key = found.refusal(kind, amount if type(amount) is int else 0, self.profile.completion_percent)
         if key is None:
             request["original"] = found.original
         return key

