@@ -19,6 +19,11 @@ pytestmark = pytest.mark.demo
 KILLS = 25
 
 
+def under_way(event):
+    """The request is about to be sent, or was refused."""
+    return event.get("key") == "connecting" or event.get("event") == "result"
+
+
 def test_killed_at_random_moments(tmp_path):
     seed = random.SystemRandom().randrange(1 << 32)
     print("seed", seed)  # shown where the test fails
@@ -33,7 +38,11 @@ def test_killed_at_random_moments(tmp_path):
         for number in range(KILLS):
             if number % 4 == 3:
                 demo.terminal({"do": "paper", "lines": rng.randrange(30)})
+            mark = len(demo.process.events)
             demo.post({"do": "sale", "amount": 10000 + number, "card": CARD_CHIP, "operator": "01"})
+            if number % 2:
+                # Half of the kills come when the sale is on its way, however slow the machine is.
+                demo.process.wait_event(under_way, 20, mark)
             time.sleep(rng.random() * 0.08)
             demo.process.kill()
             time.sleep(rng.random() * 0.01)
@@ -54,7 +63,7 @@ def test_killed_at_random_moments(tmp_path):
             demo.process.kill()
         demo.stop_acquirer()
     rows = compare.rows(demo.out / "journal.posj", demo.out / "ledger.sqlite")
-    assert len(rows) > KILLS // 2
+    assert len(rows) >= 5
     assert [row for row in rows if not row["agree"]] == []
     command = [sys.executable, "-m", "posaudit.cli", "verify", str(demo.out / "journal.posj"), "--json"]
     command += ["--keys", str(demo.out / "auditor-keys.json")]
