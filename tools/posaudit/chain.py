@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from posaudit.keys import AuditorKeys
@@ -39,7 +39,7 @@ class Chain:
     A trusted checkpoint is the same three values; a walk may begin at one."""
 
     seq: int
-    key: bytes
+    key: bytes = field(repr=False)  # a traceback or a log must not show it
     head: bytes
     boot: int = 0
     ms: int = 0

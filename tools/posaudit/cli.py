@@ -10,6 +10,7 @@ import typer
 from posaudit import cli_device, cli_files
 from posaudit.cli_base import JsonOption, app, emit, guarded, keys_app
 from posaudit.keys import AuditorKeys
+from posaudit.ports import forgiving_output
 
 __all__ = ["app", "cli_device", "cli_files", "main"]  # importing the two registers their commands
 
@@ -32,6 +33,7 @@ def keys_new(
 
 def main() -> None:
     """Run the command line."""
+    forgiving_output()
     app(prog_name="posaudit")
 
 

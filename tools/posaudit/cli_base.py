@@ -5,7 +5,6 @@ Data go to stdout, progress and messages to stderr. Exit codes: 0 done or verifi
 from __future__ import annotations
 
 import functools
-import json
 import locale
 import os
 import sys
@@ -21,7 +20,7 @@ from posaudit import explain
 from posaudit.client import Client, ClientError
 from posaudit.findings import Report
 from posaudit.keys import ROLES, KeysError
-from posaudit.ports import PortError, clean_text, open_port
+from posaudit.ports import PortError, clean_text, json_text, open_port
 from posaudit.posj import FormatError
 from posaudit.pull import NotProven, PullError
 from posaudit.texts import LANGS
@@ -91,7 +90,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 def emit(value: Any) -> None:
     """Write `value` to stdout as JSON."""
-    print(json.dumps(value, ensure_ascii=False, indent=1))
+    print(json_text(value, indent=1))
 
 
 def choose_lang(lang: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +29,7 @@ from posaudit.describe import Context, money, type_name
 from posaudit.findings import Report
 from posaudit.keys import AuditorKeys
 from posaudit.names import KINDS, kind_number
+from posaudit.ports import json_text
 from posaudit.seal import verify_file
 from posaudit.texts import say
 
@@ -112,7 +112,7 @@ def show_command(
             "verified": report.ok if report else None,
             "findings": [str(f) for f in report.findings] if report else [],
         }
-        print(json.dumps(head, ensure_ascii=False)[:-1] + ', "entries": [', end="")
+        print(json_text(head)[:-1] + ', "entries": [', end="")
     between = "\n"
     for entry in entries:
         if entry.payload:
@@ -122,7 +122,7 @@ def show_command(
         true = None if proven is None else entry.offset in proven
         if as_json:
             value = {**show.as_dict(entry, context), "proven": true}
-            print(between + json.dumps(value, ensure_ascii=False), end="")
+            print(between + json_text(value), end="")
             between = ",\n"
         else:
             print((say(tongue, "unproven_mark") if true is False else "") + show.line(entry, context))

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
+import sys
+from typing import Any
+
 import serial  # type: ignore[import-untyped]
 from serial.tools import list_ports  # type: ignore[import-untyped]
+
+_NOT_ASCII = re.compile(r"[^\n -~]")  # json.dumps itself writes \n between lines only
 
 
 class PortError(Exception):
@@ -49,3 +57,19 @@ def clean_text(text: str, limit: int = 200) -> str:
     """`text` from a device or a file, fit for a terminal: no control characters, not longer than `limit`."""
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """`value` as JSON, fit for a terminal: Chinese stays readable, what is not printable is escaped."""
+    return _NOT_ASCII.sub(_escaped, json.dumps(value, ensure_ascii=False, indent=indent))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
+
+
+def forgiving_output() -> None:
+    """Let stdout and stderr show as an escape what their encoding lacks (LANG=C, cron, a Windows console)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

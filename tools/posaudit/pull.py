@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,9 +87,13 @@ def pull(
 
 
 def _same_journal(part: Path, journal_id: bytes) -> None:
-    """Refuse early to touch a .part that is not of this journal."""
-    if not part.exists():
+    """Refuse early to touch a .part that is not of this journal, or no plain file (a link, a pipe)."""
+    try:
+        mode = part.lstat().st_mode
+    except FileNotFoundError:
         return
+    if not stat.S_ISREG(mode):
+        raise PullError(f"{part} is in the way and is no plain file. Move it away.")
     try:
         stream, old, _ = open_posj(part)
     except FormatError as error:
@@ -106,8 +111,13 @@ def _begin(part: Path, manifest: Manifest, chain: Chain, say: Callable[[str], No
         return file
     # The new manifest differs from the old one, so the proven entries move over into a new file.
     fresh = part.with_name(part.name + "2")
+    fresh.unlink(missing_ok=True)  # left by a killed pull, or a link somebody planted: "x" follows none
     stream, _, length = open_posj(part)
-    file = open(fresh, "wb")  # noqa: SIM115
+    try:
+        file = open(fresh, "xb")  # noqa: SIM115
+    except BaseException:
+        stream.close()
+        raise
     try:
         with stream:
             file.write(manifest.pack())

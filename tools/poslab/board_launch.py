@@ -86,10 +86,13 @@ class TerminalProcess:
         if not keystore.exists():
             if keys is None:
                 raise ValueError(f"{keystore} is missing: give keys to provision the terminal")
-            board_module("emulated.keystore").provision(
-                str(keystore), keys.terminal_id, keys.journal_id, keys.k0, keys.role_keys, keys.terminal_master_key
-            )
-            keystore.chmod(0o600)
+            mask = os.umask(0o077)  # nobody else may read the keys, not even before a chmod
+            try:
+                board_module("emulated.keystore").provision(
+                    str(keystore), keys.terminal_id, keys.journal_id, keys.k0, keys.role_keys, keys.terminal_master_key
+                )
+            finally:
+                os.umask(mask)
         self.start()
 
     # -- process ------------------------------------------------------------------------------------------------
@@ -122,7 +125,11 @@ class TerminalProcess:
             mark = len(self.events)
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
-        return self.wait_event(lambda e: e.get("event") == "ready", self.timeout, mark)
+        try:
+            return self.wait_event(lambda e: e.get("event") == "ready", self.timeout, mark)
+        except BaseException:
+            self.kill()  # the constructor's caller has nothing yet to end it with
+            raise
 
     def kill(self) -> None:
         """Pull the plug: SIGKILL. What is durable is in the directory."""
@@ -262,7 +269,7 @@ class TerminalProcess:
         for line in process.stdout:
             try:
                 event = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 event = {"event": "garbage", "length": len(line)}  # cut by a kill; its text may be anything
             with self._changed:
                 if event.get("event") == "result" and isinstance(event.get("id"), int):

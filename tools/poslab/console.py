@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
+from posaudit.ports import json_text
+
 from poslab import lab
 from poslab.board_launch import CommandRefused, TerminalDied, TerminalProcess
 from poslab.day import CARD_CHIP, CARD_STRIPE
@@ -39,9 +41,7 @@ class Shell:
         keys = None
         if not (directory / "keystore.bin").exists():
             keys = lab.provision(directory / "auditor-keys.json", "LAB-0001")
-            key_file = directory / "terminal-master-key.hex"
-            key_file.write_text(keys.terminal_master_key.hex())
-            key_file.chmod(0o600)
+            lab.write_secret(directory / "terminal-master-key.hex", keys.terminal_master_key.hex())
         link: dict[str, Any] = {"host": host, "port": port}
         if ca is not None:
             link.update({"ca": str(ca.resolve()), "hostname": "localhost"})
@@ -60,9 +60,10 @@ class Shell:
                     return
                 try:
                     self._obey(words, line)
-                except (CommandRefused, TerminalDied, TimeoutError, ValueError, IndexError) as error:
-                    text = "what? type help" if isinstance(error, IndexError) else str(error)
-                    print(f"poslab: {text}", file=sys.stderr, flush=True)
+                except (IndexError, RecursionError):
+                    print("poslab: what? type help", file=sys.stderr, flush=True)
+                except (CommandRefused, TerminalDied, TimeoutError, ValueError) as error:
+                    print(f"poslab: {error}", file=sys.stderr, flush=True)
 
     def _obey(self, words: list[str], line: str) -> None:
         verb = words[0]
@@ -100,7 +101,7 @@ class Shell:
         raise ValueError(f"{verb}: no such command, type help")
 
     def _event(self, event: dict[str, Any]) -> None:
-        print(json.dumps(event, ensure_ascii=False), flush=True)
+        print(json_text(event), flush=True)
 
 
 def minor_units(text: str) -> int:

@@ -6,7 +6,9 @@ transactions.json.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import socket
 import sqlite3
@@ -15,9 +17,10 @@ import sys
 import time
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from poslab import compare, lab
@@ -56,12 +59,20 @@ class Demo:
         self.console = Console(stderr=True, highlight=False)
         self.acquirer: subprocess.Popen[bytes] | None = None
         self.process: TerminalProcess | None = None
+        self.mark: BinaryIO | None = None
         self.started = time.monotonic()
 
     # -- the run ---------------------------------------------------------------------------------------------------
 
     def run(self) -> dict[str, Any]:
         """The whole demo; return its summary."""
+        try:
+            return self._run()
+        finally:
+            if self.mark is not None:
+                self.mark.close()  # and with it the lock
+
+    def _run(self) -> dict[str, Any]:
         self.prepare()
         try:
             self.start_acquirer()
@@ -74,9 +85,11 @@ class Demo:
             memory = self.terminal({"do": "gc"})
             self.process.close()
         finally:
-            if self.process is not None:
-                self.process.kill()
-            self.stop_acquirer()
+            try:
+                if self.process is not None:
+                    self.process.kill()
+            finally:
+                self.stop_acquirer()
         rows = self.compare()
         return {
             "out": str(self.out),
@@ -90,12 +103,13 @@ class Demo:
 
     def prepare(self) -> None:
         """An empty output folder with profile, keys and certificate."""
-        if self.out.exists():
-            if any(self.out.iterdir()) and not (self.out / lab.MARK).exists():
-                raise DayFailed(f"{self.out} is not a demo's folder: give --out another one, nothing was deleted")
-            shutil.rmtree(self.out)
-        self.out.mkdir(parents=True)
-        (self.out / lab.MARK).write_text("made by poslab; its content is replaced by the next run\n")
+        self.out.mkdir(parents=True, exist_ok=True)
+        self._claim(self.out / lab.MARK)
+        for old in self.out.iterdir():
+            if old.is_dir() and not old.is_symlink():
+                shutil.rmtree(old)
+            elif old.name != lab.MARK:
+                old.unlink()
         profile = lab.shipped_profile("unionpay")
         profile["name"] = "unionpay-demo"
         profile["retry"] = RETRY
@@ -104,8 +118,22 @@ class Demo:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.keys = lab.provision(self.out / "auditor-keys.json", TERMINAL_ID, fixed=self.injected)
-        (self.out / "terminal-master-key.hex").write_text(self.keys.terminal_master_key.hex())
-        (self.out / "terminal-master-key.hex").chmod(0o600)
+        lab.write_secret(self.out / "terminal-master-key.hex", self.keys.terminal_master_key.hex())
+
+    def _claim(self, mark: Path) -> None:
+        """Hold the folder's mark locked until the run is over: a second demo must not empty it under this one."""
+        if any(self.out.iterdir()) and not mark.is_file():
+            raise DayFailed(f"{self.out} is not a demo's folder: give --out another one, nothing was deleted")
+        self.mark = os.fdopen(os.open(mark, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644), "r+b")
+        try:
+            fcntl.flock(self.mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DayFailed(
+                f"another demo is at work in {self.out}: wait for its end, or give --out another folder"
+            ) from None
+        self.mark.truncate()
+        self.mark.write(b"made by poslab; its content is replaced by the next run\n")
+        self.mark.flush()
 
     def _terminal(self) -> TerminalProcess:
         link: dict[str, Any] = {"host": "127.0.0.1", "port": self.port}
@@ -125,17 +153,17 @@ class Demo:
     # -- the bench of poslab.day -------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
-        self.console.print(f"[dim]{time.monotonic() - self.started:5.1f} s[/dim]  {text}")
+        self.console.print(f"[dim]{time.monotonic() - self.started:5.1f} s[/dim]  {escape(text)}")
 
     def terminal(self, command: dict[str, Any]) -> dict[str, Any]:
         assert self.process is not None
         slips = set((self.out / "slips").glob("*.txt"))
         done = self.process.command(command, timeout=60)
         if command["do"] in ("sale", "void", "refund", "signon"):
-            shown = {k: v for k, v in done.items() if k in ("message", "stan", "code") and v}
+            shown = escape(str({k: v for k, v in done.items() if k in ("message", "stan", "code") and v}))
             self.console.print(f"          {command['do']:6} {command.get('amount', '') or '':>6}  {shown}")
         for slip in sorted(set((self.out / "slips").glob("*.txt")) - slips):
-            self.console.print(f"          [cyan]slip {slip.stem}[/cyan]")
+            self.console.print(f"          [cyan]slip {escape(slip.stem)}[/cyan]")
         return done
 
     def post(self, command: dict[str, Any]) -> int:
@@ -155,7 +183,7 @@ class Demo:
             self.terminal({"do": "idle", "ms": 200})
 
     def start_acquirer(self) -> None:
-        command = [sys.executable, "-m", "poslab.cli", "acquirer", "--port", str(self.port)]
+        command = [sys.executable, "-m", "poslab.cli", "acquirer", "--port", str(self.port), "--end-with-stdin"]
         for option, path in (
             ("--ledger", self.out / "ledger.sqlite"),
             ("--profile", self.out / "profile.json"),
@@ -166,7 +194,7 @@ class Demo:
         if self.tls:
             command += ["--tls", "--cert-dir", str(self.out / "tls")]
         with open(self.out / "acquirer.log", "ab") as log:
-            self.acquirer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+            self.acquirer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
         assert self.acquirer.stdout is not None
         if not self.acquirer.stdout.readline():
             raise DayFailed(f"the acquirer did not start: see {self.out / 'acquirer.log'}")
@@ -184,9 +212,14 @@ class Demo:
     def stop_acquirer(self) -> None:
         if self.acquirer is not None:
             self.acquirer.terminate()
-            self.acquirer.wait(10)
-            if self.acquirer.stdout is not None:
-                self.acquirer.stdout.close()
+            try:
+                self.acquirer.wait(10)
+            except subprocess.TimeoutExpired:
+                self.acquirer.kill()
+                self.acquirer.wait()
+            for pipe in (self.acquirer.stdin, self.acquirer.stdout):
+                if pipe is not None:
+                    pipe.close()
             self.acquirer = None
 
     def wait_for_sale(self, amount: int) -> None:
@@ -246,7 +279,8 @@ class Demo:
         for row in rows:
             mark = "[green]=[/green]" if row["agree"] else "[red]DIFFERS[/red]"
             amount = f"{row['amount'] // 100}.{row['amount'] % 100:02d}"
-            table.add_row(str(row["stan"]), row["type"], amount, row["journal_state"], row["acquirer_state"], mark)
+            states = escape(row["journal_state"]), escape(row["acquirer_state"])
+            table.add_row(str(row["stan"]), escape(row["type"]), amount, *states, mark)
         self.console.print(table)
         return rows
 

@@ -41,6 +41,13 @@ def provision(path: Path, terminal_id: str, fixed: bool = False) -> Keys:
     )
 
 
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that nobody else can read at any moment, in the place of what was there."""
+    path.unlink(missing_ok=True)  # so that the mode below holds
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file, hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -108,6 +108,8 @@ def load_scenario(path: Path | None, with_mac: bool = True) -> Scenario:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ScenarioError(f"{path}: cannot be read ({error.strerror}); give a scenario's path") from error
+    except RecursionError:
+        raise ScenarioError(f"{path}: not a scenario (nested too deep)") from None
     except ValueError as error:  # not TOML, or not UTF-8
         raise ScenarioError(f"{path}: not TOML ({error})") from error
     try:

@@ -92,16 +92,24 @@ class Profile:
         return next(message for message in self.messages if message.kind == kind)
 
 
-def load_profile(path: Path) -> Profile:
-    """Read and check a profile. Raises ProfileError."""
+def read_profile(path: Path) -> dict[str, Any]:
+    """The profile as it stands in the file, known to be one by its format only. Raises ProfileError."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ProfileError(f"{path}: cannot be read ({error.strerror}); give a profile's path") from error
+    except RecursionError:
+        raise ProfileError(f"{path}: not a profile (nested too deep)") from None
     except ValueError as error:
         raise ProfileError(f"{path}: not JSON ({error})") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise ProfileError(f"{path}: not a {FORMAT} file")
+    return data
+
+
+def load_profile(path: Path) -> Profile:
+    """Read and check a profile. Raises ProfileError."""
+    data = read_profile(path)
     try:
         return _profile(data)
     except ProfileError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+import os
 import signal
 import sqlite3
 import ssl
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from poslab.acquirer import codec, wirefaults
+from poslab.acquirer.connection import Arrival, Connection
 from poslab.acquirer.faults import Fault, ScenarioError, load_scenario
 from poslab.acquirer.host import Answer, Host, NoAnswer
 from poslab.acquirer.ledger import Ledger
@@ -35,8 +37,9 @@ def run(
     cert_dir: Path | str,
     terminal_master_key: bytes,
     ready: Callable[[str, int], None],
+    end_with_stdin: bool = False,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; SIGHUP reads the scenario again.
+    """Serve until SIGTERM or SIGINT, or until stdin (a pipe) ends if asked; SIGHUP reads the scenario again.
 
     `port` 0 takes a free one; `ready(host, port)` is called once, when connections are accepted.
     Log lines (JSON) go to stderr. Raises ProfileError, ScenarioError, LedgerError, OSError before `ready`.
@@ -48,37 +51,9 @@ def run(
     ledger = Ledger(Path(ledger_path))
     try:
         server = Server(Host(profile, ledger, terminal_master_key, scenario), path, context)
-        asyncio.run(server.serve(host, port, ready))
+        asyncio.run(server.serve(host, port, ready, end_with_stdin))
     finally:
         ledger.close()
-
-
-class Connection:
-    """One terminal's connection; `lock` keeps a late answer from landing inside another one."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
-        self.reader = reader
-        self.writer = writer
-        self.lock = asyncio.Lock()
-
-    async def send(self, chunks: list[bytes], pause_ms: int = 0) -> bool:
-        """Write the chunks; False if the terminal has gone."""
-        async with self.lock:
-            try:
-                for number, chunk in enumerate(chunks):
-                    if number and pause_ms:
-                        await asyncio.sleep(pause_ms / 1000)
-                    if self.writer.is_closing() or self.reader.at_eof():
-                        return False
-                    self.writer.write(chunk)
-                    await self.writer.drain()
-            except (OSError, ssl.SSLError):
-                return False
-        return True
-
-    def abort(self) -> None:
-        """Drop the connection at once."""
-        self.writer.transport.abort()
 
 
 class Server:
@@ -96,12 +71,16 @@ class Server:
         self._down_until = 0.0
         self._stop = asyncio.Event()
 
-    async def serve(self, host: str, port: int, ready: Callable[[str, int], None]) -> None:
+    async def serve(
+        self, host: str, port: int, ready: Callable[[str, int], None], end_with_stdin: bool = False
+    ) -> None:
         """Listen, until told to stop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
+        if end_with_stdin:
+            loop.add_reader(0, self._stdin)
         self._address = (host, port)
         await self._open()
         profile = self._host.profile.name
@@ -119,8 +98,13 @@ class Server:
         await asyncio.gather(*tasks, return_exceptions=True)
         log("stopped")
 
+    def _stdin(self) -> None:
+        if not os.read(0, 4096):  # whoever started us has gone
+            self._stop.set()
+
     async def _open(self) -> None:
-        self._listener = await asyncio.start_server(self._accept, *self._address, ssl=self._tls)
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(lambda: Arrival(self._arrive), *self._address)
         self._address = (self._address[0], self._listener.sockets[0].getsockname()[1])
 
     def _connect_faults(self) -> None:
@@ -137,20 +121,34 @@ class Server:
         log("scenario_read", faults=len(scenario.faults))
         self._connect_faults()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(reader, writer)
-        if self._refuse_next or len(self._connections) >= _MAX_CONNECTIONS:
+    def _arrive(self, transport: asyncio.Transport) -> None:
+        """Count a connection from its first moment, long before a TLS handshake is done."""
+        if self._refuse_next or self._stop.is_set():
             self._refuse_next = max(0, self._refuse_next - 1)
             log("connection_refused")
-            connection.abort()
+            transport.abort()
             return
+        if len(self._connections) >= _MAX_CONNECTIONS:
+            # Those that never said anything first, then the longest idle: silence must not lock terminals out.
+            idle = min(self._connections, key=lambda c: (c.spoke, c.heard))
+            log("connection_dropped", reason="too many, and this one was idle longest")
+            self._connections.discard(idle)
+            idle.abort()
+        connection = Connection(transport)
+        if self._tls is None:
+            transport.set_protocol(connection.protocol)
+            connection.protocol.connection_made(transport)
         self._connections.add(connection)
-        task = asyncio.current_task()
-        if task is not None:
-            self._track(task)
+        self._spawn(self._attend(connection))
+
+    async def _attend(self, connection: Connection) -> None:
         try:
-            while not self._stop.is_set() and await self._one_message(connection):
-                pass
+            await connection.open(self._tls)
+            try:
+                while not self._stop.is_set() and await self._one_message(connection):
+                    pass
+            finally:
+                await connection.close()
         except (OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.TimeoutError) as error:
             log("connection_lost", error=type(error).__name__)
         except asyncio.CancelledError:
@@ -160,8 +158,8 @@ class Server:
             # Nothing was committed, so nothing may be answered; the terminal will see silence.
             log("ledger_failed", error=str(error))
         finally:
+            connection.abort()
             self._connections.discard(connection)
-            writer.close()
 
     async def _one_message(self, connection: Connection) -> bool:
         """Read, process and answer one message; False when the connection should close."""
@@ -171,6 +169,7 @@ class Server:
         frame = await asyncio.wait_for(self._frame(connection.reader, first), _MESSAGE_TIMEOUT_S)
         if frame is None:
             return False
+        connection.message()
         host = self._host
         try:
             wire = codec.decode(host.profile, frame)
@@ -279,4 +278,4 @@ def log(event: str, **values: object) -> None:
     """One JSON line on stderr. Callers pass references and codes only, never card data."""
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
     shown = {key: value for key, value in values.items() if value not in ("", None, [])}
-    print(json.dumps({"time": now, "event": event, **shown}, ensure_ascii=False), file=sys.stderr, flush=True)
+    print(json.dumps({"time": now, "event": event, **shown}), file=sys.stderr, flush=True)
