@@ -28,11 +28,12 @@ $(TYPINGS): pyproject.toml $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/typings 'micropython-unix-stubs>=1.24'
 	touch $@
 
-lint: $(STAMP) $(TYPINGS) ## ruff, mypy (host, and device against the MicroPython stubs), generated files
+lint: $(STAMP) $(TYPINGS) ## ruff, mypy (host, and device against the MicroPython stubs), import directions, generated files
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file mypy-device.ini
 	$(BIN)/python tools/generate_glyphs.py --check
+	$(BIN)/python -m pytest -q -p no:randomly tests/host/test_layers.py
 
 bench: $(STAMP) ## measure and rewrite docs/benchmarks.md
 	$(BIN)/python tests/bench/run.py --write docs/benchmarks.md

@@ -68,12 +68,17 @@ SNAPSHOTs, frames and padding are all counted against it; "as entries" counts th
     def garbage(self):
         """## Heap garbage per appended entry"""
         run = measure.garbage(self.code)
-        mean = run["mean"]
-        self.budget("heap garbage per appended entry", "at most 1,024 B", f"{mean:,} B in the mean", mean <= 1024)
+        mean, (count, plain, most), (openings, opening, largest) = run["mean"], run["plain"], run["opening"]
+        plain, opening = plain // count, opening // openings
+        what = "heap garbage per append, no new sector"
+        self.budget(what, "at most 1,024 B", f"{plain:,} B in the mean", plain <= 1024)
         rows = [(kind, f"{run['by_kind'][kind]:,}") for kind in sorted(run["by_kind"], key=int)]
         return f"""All bytes allocated by `Journal.append`, collector off, over {run["entries"]} entries.
-Flash and key store are stand-ins that allocate nothing. An entry that opens a sector also makes and seals its
-SNAPSHOT: {run["largest"]:,} bytes at most; others at most {run["largest_plain"]:,}. Mean of all: {mean:,}.
+Flash and key store are stand-ins that allocate nothing. A plain append allocates {plain:,} bytes in the mean,
+{most:,} at most (the first that asks how many sectors are free). One that opens a sector, {openings} of them, also
+reads headers, makes and seals the SNAPSHOT: {opening:,} in the mean, {largest:,} at most. Mean of all: {mean:,}.
+Of a plain append, 896 bytes are MicroPython's own: four SHA-256 objects and their digests, at 128 and 96 bytes each
+on 64 bit. The list and the tuple it returns are 128, slices and views of the frame buffer most of the rest.
 
 {table(("kind (journal-format.md 3)", "bytes per append, no new sector"), rows)}"""
 

@@ -1,7 +1,8 @@
 """Heap garbage per appended entry: `garbage.py day.hex days`. Prints one JSON object.
 
 The collector is off, so what gc.mem_alloc() gains is all that was allocated, live or not. The flash and the key store
-allocate nothing; SNAPSHOTs and sector changes are in the mean, apart in `largest`.
+allocate nothing. Appends that open a sector, and so make and seal a SNAPSHOT, are counted apart: `opening` has their
+number, sum and most, `plain` those of the others; `mean` is over all.
 """
 
 import gc
@@ -15,7 +16,7 @@ def main(path, days):
     day = Day(path)
     journal = journal_on(BareFlash(128), day)
     append = journal.append
-    kinds, plain, total, largest, count = {}, 0, 0, 0, 0
+    kinds, plain, opening = {}, [0, 0, 0], [0, 0, 0]
     gc.collect()
     gc.disable()
     for _ in range(days):
@@ -25,15 +26,13 @@ def main(path, days):
             append(kind, body, now)
             spent = gc.mem_alloc() - before
             gc.collect()
-            total += spent
-            largest = max(largest, spent)
-            if journal.ring.header is sector:
-                plain = max(plain, spent)
-                seen = kinds.setdefault(kind, [0, 0])
+            same = journal.ring.header is sector
+            for seen in (plain, kinds.setdefault(kind, [0, 0, 0])) if same else (opening,):
                 seen[0] += 1
                 seen[1] += spent
-            count += 1
-    out = {"entries": count, "mean": total // count, "largest_plain": plain, "largest": largest}
+                seen[2] = max(seen[2], spent)
+    count = plain[0] + opening[0]
+    out = {"entries": count, "mean": (plain[1] + opening[1]) // count, "plain": plain, "opening": opening}
     out["by_kind"] = {str(kind): seen[1] // seen[0] for kind, seen in kinds.items()}
     print(json.dumps(out))
 
