@@ -148,10 +148,17 @@ def stage(dest: Path | str, interpreter: str = "micropython", lines: bool = Fals
     for gone in set(old) - set(new):
         (root / gone).unlink(missing_ok=True)
 
+    # Here and not in the threads: CPython's parser keeps a count that threads disturb (its issue 106905).
+    folded = {
+        name: fold(source.read_text(encoding="utf-8"), tables)
+        for name, source, target in work
+        if target.suffix == ".mpy"
+    }
+
     def build(item: tuple[str, Path, Path]) -> None:
         name, source, target = item
-        if target.suffix == ".mpy":
-            _compile(compiler, level, name, fold(source.read_text(encoding="utf-8"), tables), target)
+        if name in folded:
+            _compile(compiler, level, name, folded[name], target)
         else:
             shutil.copyfile(source, target)
 
