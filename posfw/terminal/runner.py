@@ -164,6 +164,8 @@ class Runner:
         self.board.clock.set(rtc, quality)
 
     def _do_hold(self, txn, ms, count):
+        for key in [key for key in self.holds if key not in self.state.txns]:
+            del self.holds[key]  # its debt has ended
         self.holds[txn] = [self.board.clock.now()[0] + ms, count]
 
     def _do_connect(self, txn):

@@ -551,3 +551,17 @@ def test_full_ring_refuses_sales_and_keeps_room_for_what_is_owed():
     sim.clock.advance(30000)
     sim.idle()
     assert sim.state.debts == [] and sim.printer.kinds()[-1] == n.SLIP_REVERSED
+
+
+def test_what_is_held_in_memory_ends_with_the_debt():
+    sim = Sim()
+    for _ in range(4):
+        sim.host.faults = ["silent"]
+        sim.pay()
+        sim.board.link.close()
+        sim.host.refuse = 3
+        for _ in range(8):
+            sim.clock.advance(700000)
+            sim.idle(4)
+        assert sim.state.debts == []
+    assert len(sim.terminal.runner.holds) == 1
