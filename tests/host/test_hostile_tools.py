@@ -229,7 +229,7 @@ def test_22_a_second_demo_does_not_delete_the_folder_of_a_running_one(tmp_path):
         assert second.poll() == 2
     finally:
         for process in (second, first):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)  # a background job's children ignore SIGINT
             process.communicate(timeout=30)
 
 
