@@ -49,6 +49,8 @@ def _card_fits(card):
     aid = card.get("aid", "")
     if not _plain(aid, 32) or not _one_of(card.get("scheme", 0), (0, 1, 2)):
         return False
+    if pan in aid:  # the AID goes into the journal and onto the slip
+        return False
     if not isinstance(icc, bytes) or len(icc) > 255 or not _plain(card.get("track2", ""), 37):
         return False
     try:

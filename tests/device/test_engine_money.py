@@ -440,6 +440,7 @@ def test_bad_requests_are_refused_and_leave_no_trace():
         {"type": n.SALE, "amount": 1, "card": sim.card(mode=3)},
         {"type": n.SALE, "amount": 1, "card": sim.card(icc=b"\x9f")},
         {"type": n.SALE, "amount": 1, "card": sim.card(expiry="1")},
+        {"type": n.SALE, "amount": 1, "card": sim.card(aid="A0" + PAN)},
         {"type": n.REFUND, "amount": 1, "card": sim.card(), "original": [1]},
         {"type": n.SALE, "amount": 1, "card": sim.card(), "operator": "0123456789"},
     ):
