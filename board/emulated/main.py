@@ -12,11 +12,10 @@ import sys
 from hashlib import sha256
 
 from posfw import numbers
+from posfw.acquirer.profile import Profile, load
 from posfw.hal import HalError
-from posfw.terminal import Terminal
 
 from .board import Board
-from .controls import control, interpreter, memory
 
 PAYMENTS = {
     "sale": numbers.SALE,
@@ -39,10 +38,18 @@ def perform(board, terminal, command):
         return terminal.pay(command)
     if do == "cancel":
         return terminal.cancel()
+    if do == "settle":
+        return terminal.settle()
+    if do == "present_again":
+        return terminal.present_again()
+    if do == "detail":
+        return terminal.print_detail(bool(command.get("closed")))
     if do == "signon":
         return terminal.sign_on()
     if do == "status":
         return terminal.status()
+    from .controls import control
+
     return control(board, terminal, command)
 
 
@@ -51,11 +58,16 @@ def main(path):
         config = json.load(file)
     with open(config["profile"], "rb") as file:
         digest = sha256(file.read()).digest()
-    with open(config["profile"]) as file:
-        profile = json.load(file)
     board = Board(config)
-    terminal = Terminal(board, profile, config.get("settings") or {}, digest)
-    del profile, config  # the terminal keeps what it needs of them
+    # Before the rest is loaded: as a dict the profile takes ten times the room of what is kept of it.
+    profile = Profile(load(config["profile"]), config.get("settings") or {}, board.keystore.identity()[0], digest)
+    del config
+    gc.collect()
+    from posfw.terminal import Terminal
+
+    from .controls import interpreter, memory
+
+    terminal = Terminal(board, profile)
     message = terminal.boot()[1]
     console = board.console
     console.emit({"event": "ready", "interpreter": interpreter(), "heap": memory()["size"], "message": message})

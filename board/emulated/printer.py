@@ -13,7 +13,7 @@ from . import files
 # By slip number, docs/journal-format.md; index 0 is no slip.
 _KINDS = (  # one string costs the heap less than sixteen
     " sale void refund declined pending reversed unresolved-customer unresolved-merchant settlement settle-failed"
-    " technician preauth completion human not-sent"
+    " technician preauth completion human not-sent upload reminder detail"
 )
 
 

@@ -28,7 +28,7 @@ class Request:
 def sign_on(profile, config, stan, batch, cmac):
     """The sign-on request. config: the body of the CONFIG entry the terminal works under."""
     values = {"stan": "%06d" % stan, "batch": "%06d" % batch}
-    return _build(profile, config, profile.message("signon"), values, cmac)
+    return build(profile, config, profile.message("signon"), values, cmac)
 
 
 def payment(profile, config, t, card, cmac):
@@ -36,27 +36,29 @@ def payment(profile, config, t, card, cmac):
     stored.
     """
     own = profile.message(MESSAGE_NAMES[t.type])
-    values = _values(profile, t, own)
+    values = values_of(profile, t, own)
     values["pan"], values["expiry"] = card["pan"], card.get("expiry")
-    values["card_seq"] = _card_seq(card.get("card_seq"))
+    values["card_seq"] = card_seq(card.get("card_seq"))
     values["track2"], values["icc"] = card.get("track2"), card.get("icc")
     values["pin_block"] = card.get("pin_block")
-    return _build(profile, config, own, values, cmac)
+    return build(profile, config, own, values, cmac)
 
 
 def reversal(profile, config, t, record, cmac):
     """The reversal of transaction `t`. record: the vault's [pan, expiry, card_seq, icc]."""
-    values = _values(profile, t, profile.message(MESSAGE_NAMES[t.type]))
+    values = values_of(profile, t, profile.message(MESSAGE_NAMES[t.type]))
     values["pan"], values["expiry"], values["icc"] = record[0], record[1], record[3]
-    values["card_seq"] = _card_seq(record[2])
-    return _build(profile, config, profile.message("reversal"), values, cmac)
+    values["card_seq"] = card_seq(record[2])
+    return build(profile, config, profile.message("reversal"), values, cmac)
 
 
-def _card_seq(text):
+def card_seq(text):
+    """A card sequence number as DE23 has it, three digits, or None."""
     return "0" * (3 - len(text)) + text if text else None
 
 
-def _values(profile, t, own):
+def values_of(profile, t, own):
+    """The values a message about transaction `t` may use, by source name. own: its own message's table."""
     _, month, day, hour, minute, second = civil(t.rtc, profile.utc_offset_min)
     values = {
         "stan": "%06d" % t.stan,
@@ -85,7 +87,8 @@ def _values(profile, t, own):
     return values
 
 
-def _build(profile, config, table, values, cmac):
+def build(profile, config, table, values, cmac):
+    """The Request of a message `table` of the profile from `values`. Raises MessageError, KeyStoreError."""
     # The numbers the transaction was made under: a debt outlives a change of settings.
     values["tid"], values["mid"] = config[1], config[2]
     fields = {}

@@ -12,7 +12,12 @@ An effect is a tuple:
     ("send", purpose, txn)       exchange a message, then ("replied",), ("reversal_replied",), ("signon_replied",)
                                  or ("connect_failed",)
     ("card", txn)                let the card finish, then ("card_done",)
-    ("print", txn, slip, again)  print, then ("printed",)
+    ("print", txn, slip, again)  print, then ("printed",); of a batch's slip txn is the number of the entry it is about
+    ("settle_dial",)             open the link, then ("settle", ..., 1) or ("settle_failed",)
+    ("settle_no_key",)           the sign-on failed: ("settle_failed",)
+    ("settle_send",)             build and exchange the settlement's message, then ("settle_replied",) or a failure
+    ("gather", most)             find the next records to upload, at most so many, then ("gathered",)
+    ("shred", batch)             move what is still owed, erase the batch's vault key, then ("shredded",)
     ("set_clock", rtc, quality)
     ("show", key, *args)         tell the cashier
     ("again", event)             decide this event next
@@ -21,39 +26,28 @@ An effect is a tuple:
 txn None means the transaction whose INTENT was just appended.
 """
 
-from posfw.engine import payment, printing, reversal, upkeep
+from posfw import overlay
+from posfw.engine import payment, printing
 
 PAY, UNDO, SIGN_ON = 1, 2, 3
 
 
 def decide(state, profile, event, now):
     """Return (drafts, effects) for one event. now: (ms, rtc, rtc_quality). Raises KeyError on an unknown event."""
-    return _HANDLERS[event[0]](state, profile, now, *event[1:])
+    name = event[0]
+    handler = payment.HANDLERS.get(name) or printing.HANDLERS.get(name)
+    if handler is None:
+        # What a sale does not need is loaded when it is wanted, and dropped when a slip needs the room.
+        from posfw.engine import reversal
 
+        handler = reversal.HANDLERS.get(name)
+    if handler is None:
+        from posfw.engine import upkeep
 
-_HANDLERS = {
-    "boot": upkeep.boot,
-    "configure": upkeep.configure,
-    "signon": upkeep.sign_on,
-    "signon_replied": upkeep.sign_on_replied,
-    "clock_set": upkeep.clock_set,
-    "tamper": upkeep.tamper,
-    "fault": upkeep.fault,
-    "export": upkeep.export,
-    "pay": payment.pay,
-    "replied": payment.replied,
-    "card_done": payment.card_done,
-    "cancel": payment.cancel,
-    "stray": payment.stray,
-    "unsendable": payment.unsendable,
-    "conclude": payment.conclude_open,
-    "reverse": reversal.reverse,
-    "connected": reversal.connected,
-    "connect_failed": reversal.connect_failed,
-    "mac_lost": reversal.mac_lost,
-    "reversal_replied": reversal.replied,
-    "human": reversal.human,
-    "print": printing.start,
-    "printed": printing.printed,
-}
+        handler = upkeep.HANDLERS.get(name)
+    if handler is None:
+        overlay.use(overlay.BATCH)
+        from posfw.engine import batch_care, settlement
 
+        handler = settlement.HANDLERS.get(name) or batch_care.HANDLERS[name]
+    return handler(state, profile, now, *event[1:])

@@ -1,12 +1,13 @@
 """state = fold(entries): one function that turns an entry into the change it means.
 
-Knows no profile and no clock: whatever a decision depended on was written into the entry. The terminal, the
-simulator and
-the auditor run this same code.
+Knows no profile and no clock: whatever a decision depended on was written into the entry. The terminal, the simulator
+and the auditor run this same code. Settlement's entries are folded by posfw.engine.batch_fold, loaded when one comes.
 """
 
 from posfw import numbers as n
+from posfw import overlay
 from posfw.engine import diagnosis
+from posfw.engine.batch import AGAIN, count
 from posfw.engine.retry import rtt_update
 from posfw.engine.sequence import following
 from posfw.engine.state import CLOSED, OWED, STUCK, Txn
@@ -24,6 +25,11 @@ def apply(state, payload):
     state.seq = seq + 1
     state.ms = ms
     handler = _HANDLERS.get(kind)
+    if handler is None and (n.SETTLE_SENT <= kind <= n.VAULT_DESTROYED or kind == n.UNSETTLED):
+        overlay.use(overlay.BATCH)
+        from posfw.engine import batch_fold
+
+        handler = batch_fold.HANDLERS[kind]
     if handler is not None:
         handler(state, payload, body)
     if kind != n.CLOCK and quality and rtc > state.rtc and not state.clock_bad:
@@ -78,6 +84,8 @@ def _intent(state, payload, body):
     (t.stan, t.batch, t.type, t.amount, t.currency, t.mode) = body[:6]
     (t.pan, t.scheme, t.aid, t.original, t.operator, t.vault) = body[6:]
     t.rtc = payload[4]
+    if not state.opened:
+        state.opened = t.rtc
     t.due = payload[3]  # until an outcome is known: when the request was made, for the round trip
     state.txns[t.txn] = t
     state.current = state.last_intent = t.txn
@@ -103,6 +111,10 @@ def _reply(state, payload, body):
 def _outcome(state, payload, body):
     txn, outcome, cause, reason, retry_in = body
     t = state.txns[txn]
+    if outcome == n.APPROVED:
+        count(state.totals, state.config, t, 1)
+    elif t.outcome == n.APPROVED:
+        count(state.totals, state.config, t, -1)  # cancelled: only the present batch's last one can be
     t.outcome, t.cause, t.reason = outcome, cause, reason
     t.phase = CLOSED
     state.current = None
@@ -124,9 +136,15 @@ def _outcome(state, payload, body):
 
 
 def _connect_fail(state, payload, body):
-    txn, _, retry_in, count = body
+    txn, _, retry_in, times = body
+    if txn is None:
+        overlay.use(overlay.BATCH)
+        from posfw.engine import batch_fold
+
+        batch_fold.connect_fail(state, payload, body)
+        return
     t = state.txns[txn]
-    t.fails += count
+    t.fails += times
     if t.sending:
         # The connection broke before the first byte: the attempt that was announced did not take place.
         t.sending = False
@@ -171,7 +189,16 @@ def _unresolved(state, payload, body):
 
 
 def _human(state, payload, body):
+    if body[1] >= n.HUMAN_WRITTEN_OFF:
+        overlay.use(overlay.BATCH)
+        from posfw.engine import batch_fold
+
+        batch_fold.human(state, payload, body)
+        return
     t = state.txns[body[0]]
+    closing = state.settle is not None and state.settle.phase != AGAIN
+    if body[1] == n.HUMAN_CHARGED and t.batch == state.batch and not closing:
+        count(state.totals, state.config, t, 1)  # it stands at the acquirer, so it stands in the totals
     t.phase, t.decision, t.decided_by = CLOSED, body[1], body[2]
     # The slip of the decision is the merchant's; the customer's own paper stays owed beside it.
     state.slips = [s for s in state.slips if s[0] != t.txn or s[1] == n.SLIP_UNRESOLVED_CUSTOMER]

@@ -1,11 +1,14 @@
 """When the terminal may start a new financial message. Each refusal is a message key and changes nothing."""
 
+from posfw.engine.batch import MOST_SLIPS
 from posfw.engine.sequence import exhausted
 from posfw.engine.state import STUCK
 from posfw.micro import const
+from posfw.numbers import BY_BATCH_LIMIT, BY_RING, BY_SCHEDULE, BY_VAULT
 
 # Transactions the state may hold: each stands in every SNAPSHOT, and a SNAPSHOT must fit one entry.
 _MOST_OPEN = const(6)
+_DAY_S = const(86400)
 
 
 def standing(state, profile, now, room):
@@ -16,6 +19,8 @@ def standing(state, profile, now, room):
         return "wrong_config"
     if state.current is not None:
         return "busy"
+    if state.settle is not None:
+        return "settling"
     if now[1] == 0:
         return "clock_unknown"
     if state.clock_bad:
@@ -50,3 +55,32 @@ def debts(state, profile):
         if t.phase == STUCK:
             return "reversal_unresolved"
     return "reversal_pending_block"
+
+
+def must_settle(state, profile, now, room, vault_low):
+    """The reason (BY_*) why close of day is due without anybody asking, or 0. room: sectors the journal can still open
+    beyond those the upload will take; vault_low: the vault is nearly full."""
+    if not profile.settles or state.settle is not None or not state.intents or state.current is not None:
+        return 0
+    if state.intents >= profile.batch_limit or exhausted(state.stans_used):
+        return BY_BATCH_LIMIT
+    if room < profile.reserve_sectors:
+        return BY_RING
+    if vault_low:
+        return BY_VAULT
+    if profile.settle_at is None or now[1] == 0 or state.clock_bad or not state.opened:
+        return 0
+    offset = profile.utc_offset_min * 60
+    opened = state.opened + offset
+    due = opened - opened % _DAY_S + profile.settle_at * 60
+    if due <= opened:
+        due += _DAY_S
+    return BY_SCHEDULE if now[1] + offset >= due else 0
+
+
+def overdue(state, profile, now):
+    """True where the batch is open past the profile's deadline and nobody was told yet."""
+    if len(state.slips) >= MOST_SLIPS:
+        return False  # said when there is paper again
+    known = now[1] != 0 and not state.clock_bad and state.opened and profile.deadline_s
+    return bool(known and not state.overdue and now[1] > state.opened + profile.deadline_s)

@@ -33,6 +33,11 @@ def pay(state, profile, now, request, room, rnd, ref, tried):
     key = gate.debts(state, profile)
     if key:
         return [], [_refuse(key)]
+    if state.shred and not state.intents:  # what the closed batch leaves behind moves to this one's key first
+        if 0 in tried:
+            return [], [_refuse("keystore_fault")]
+        again = ("pay", request, room, rnd, ref, tuple(tried) + (0,))  # noqa: RUF005
+        return [], [("again", ("destroy", state.shred[0])), ("again", again)]
     card = request["card"]
     body = [
         state.stan,
@@ -98,7 +103,7 @@ def card_done(state, profile, now, txn, accepted, rnd):
 def cancel(state, profile, now, rnd):
     """The merchant cancels the last approved transaction before anything else happened: a reversal is owed (M7)."""
     txn = state.last_approved
-    if txn is None or txn != state.last_intent or state.txns[txn].batch != state.batch:
+    if txn is None or txn != state.last_intent or state.txns[txn].batch != state.batch or state.settle is not None:
         return [], [_refuse("original_not_found")]  # something came after it: that is what a void is for
     if state.debts:
         return [], [_refuse("reversal_pending_block")]
@@ -129,7 +134,8 @@ def stray(state, profile, now, fields):
             late = t.owes_reversal or t.outcome in (n.UNKNOWN, n.CANCELLED)
             took = max(0, (now[1] - t.rtc) * 1000) if late else 0
             return [_stray(t.txn, n.V_LATE if late else n.V_DUPLICATE, stan, fields, took)], []
-    return [_stray(None, n.V_MISMATCH, stan, fields, 0)], []
+    known = state.settle is not None and state.settle.stan == stan  # its message is tried again and answered again
+    return [_stray(None, n.V_DUPLICATE if known else n.V_MISMATCH, stan, fields, 0)], []
 
 
 def unsendable(state, profile, now, txn, key):
@@ -192,3 +198,14 @@ def _print(txn, slip):
 
 def _refuse(key):
     return ("done", False, key, None)
+
+
+HANDLERS = {
+    "pay": pay,
+    "replied": replied,
+    "card_done": card_done,
+    "cancel": cancel,
+    "stray": stray,
+    "unsendable": unsendable,
+    "conclude": conclude_open,
+}

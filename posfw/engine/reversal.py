@@ -1,6 +1,7 @@
 """The reversal: a debt that ends only with an accepted reversal or a signed human decision (M3 to M6)."""
 
 from posfw import numbers as n
+from posfw import overlay
 from posfw.engine import diagnosis
 from posfw.engine.retry import backoff
 from posfw.engine.state import OPEN, OWED, STUCK
@@ -104,6 +105,11 @@ def replied(state, profile, now, txn, verdict, fields, rnd):
 
 def human(state, profile, now, txn, decision, name, reason, signed):
     """A named human takes the debt over. The caller has checked the signature; the journal keeps it."""
+    if decision >= n.HUMAN_WRITTEN_OFF:
+        overlay.use(overlay.BATCH)
+        from posfw.engine import batch_care
+
+        return batch_care.human(state, profile, now, txn, decision, name, reason, signed)
     t = state.txns.get(txn)
     if t is None or t.phase != STUCK:
         return [], [("done", False, "original_not_found", txn)]
@@ -111,3 +117,13 @@ def human(state, profile, now, txn, decision, name, reason, signed):
         ("again", ("print", txn, n.SLIP_HUMAN)),
         ("done", True, "reversal_done", txn),
     ]
+
+
+HANDLERS = {
+    "reverse": reverse,
+    "connected": connected,
+    "connect_failed": connect_failed,
+    "mac_lost": mac_lost,
+    "reversal_replied": replied,
+    "human": human,
+}

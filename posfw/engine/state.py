@@ -4,7 +4,9 @@ Bounded: it holds transactions only while something is owed for them, plus the l
 whole.
 """
 
-VERSION = 1
+from posfw.engine.batch import Settle
+
+VERSION = 2
 
 # Phases of a transaction
 OPEN = 1  # intent durable, outcome not
@@ -86,12 +88,18 @@ _STATE_FIELDS = (
     "boot", "config", "batch", "batch_first", "stan", "stans_used", "intents", "signed_on", "clock_bad", "rtc",
     "tampered", "released", "srtt", "rttvar", "last_approved", "last_intent",
     "faults",
+    # since version 2: the batch
+    "totals", "opened", "overdue", "cause", "refused", "shred",
 )  # fmt: skip
+_LISTS = ("totals", "refused", "shred")
 
 
 class State:
-    """What the journal says. `txns`: txn -> Txn; `slips`: list of [txn, slip, tries, due], in the order they came
-    up.
+    """What the journal says. `txns`: txn -> Txn; `slips`: list of [txn, slip, tries, due], in the order they came up.
+
+    Of the batch: `totals` (8 numbers), `opened` (its first INTENT's rtc), `overdue` (the UNSETTLED entry that says so,
+    or 0), `cause` (of its last UNSETTLED, or 0), `settle` (posfw.engine.batch.Settle, or None). Of any batch:
+    `refused`, records the host did not take, [number, batch, code]; `shred`, closed batches whose vault key is there.
     """
 
     def __init__(self):
@@ -114,6 +122,13 @@ class State:
         self.last_approved = None
         self.last_intent = None
         self.faults = 0
+        self.totals = [0] * 8
+        self.opened = 0
+        self.overdue = 0
+        self.cause = 0
+        self.refused = []
+        self.shred = []
+        self.settle = None
         self.current = None
         self.txns = {}
         self.slips = []
@@ -122,19 +137,21 @@ class State:
         """The body of a SNAPSHOT entry."""
         fields = [getattr(self, name) for name in _STATE_FIELDS]
         txns = [self.txns[key].to_array() for key in sorted(self.txns)]
-        return [VERSION, fields, txns, [list(slip) for slip in self.slips]]
+        settle = None if self.settle is None else self.settle.to_array()
+        return [VERSION, fields, txns, [slip[:3] for slip in self.slips], settle]
 
     def load(self, body):
         """Become what a SNAPSHOT body says. Raises StateError on a version this code does not know."""
-        if body[0] != VERSION:
+        if not 1 <= body[0] <= VERSION:
             raise StateError("SNAPSHOT version %d is not known to this firmware" % body[0])
         for name, value in zip(_STATE_FIELDS, body[1]):  # noqa: B905
-            setattr(self, name, value)
+            setattr(self, name, list(value) if name in _LISTS else value)
+        self.settle = Settle(body[4]) if body[0] > 1 and body[4] is not None else None
         self.txns = {}
         for values in body[2]:
             t = Txn(values)
             self.txns[t.txn] = t
-        self.slips = [list(slip) for slip in body[3]]
+        self.slips = [list(slip[:3]) + [0] for slip in body[3]]  # noqa: RUF005 - when to try is not kept: at boot, now
         self.current = None
         for key in self.txns:
             if self.txns[key].phase == OPEN:
@@ -147,6 +164,8 @@ class State:
             t.sending = False  # an attempt the power cut short may have reached the host: it stays counted
         for slip in self.slips:
             slip[3] = 0
+        if self.settle is not None:
+            self.settle.due = ms + self.settle.wait
 
     @property
     def debts(self):

@@ -20,7 +20,7 @@ def boot(state, profile, now, firmware, cause, unclean, rnd):
         drafts.append((n.CONFIG, config))
     drafts.append((n.BOOT, [firmware, cause, unclean]))
     if state.config is not None and state.config != config:
-        if state.txns and (state.debts or state.slips or state.current is not None):
+        if not _may_configure(state, profile):
             effects.append(("show", "wrong_config"))
         else:
             drafts.append((n.CONFIG, config))
@@ -35,9 +35,16 @@ def boot(state, profile, now, firmware, cause, unclean, rnd):
 
 def configure(state, profile, now):
     """New settings wait until nothing is owed under the old ones."""
-    if state.config == profile.config or state.debts or state.slips or state.current is not None:
+    if state.config == profile.config or not _may_configure(state, profile):
         return [], []
     return [(n.CONFIG, profile.config)], []
+
+
+def _may_configure(state, profile):
+    # A batch is settled under the numbers it was sold under, so it is closed before they change.
+    if state.settle is not None or (profile.settles and state.intents and len(state.config) == len(profile.config)):
+        return False
+    return not (state.debts or state.slips or state.current is not None)
 
 
 def sign_on(state, profile, now):
@@ -88,3 +95,15 @@ def export(state, profile, now, nonce, role):
     present end.
     """
     return [(n.EXPORT, [nonce, role])], []
+
+
+HANDLERS = {
+    "boot": boot,
+    "configure": configure,
+    "signon": sign_on,
+    "signon_replied": sign_on_replied,
+    "clock_set": clock_set,
+    "tamper": tamper,
+    "fault": fault,
+    "export": export,
+}

@@ -4,6 +4,7 @@ One order holds for ring and key store: the entry is committed to flash, then th
 store is therefore at the journal's end or exactly one entry behind; everything else is a fault and is said so.
 """
 
+from posfw import overlay
 from posfw.codec import cbor
 from posfw.journal import seal
 from posfw.journal.frame import END, TORN, FrameError, Frames
@@ -53,11 +54,11 @@ class Journal:
         self.seq = 0
         self.head = seal.genesis(self.journal_id)
         self.unclean = CLEAN
-        self._key = None
-        self._previous_head = self.head
-        self._last = None  # the newest entry's place on the flash; one integer, as a tuple is garbage of each append
-        self._needs_fresh = False
-        self._again = False
+        self.key = None
+        self.previous_head = self.head
+        self.last = None  # the newest entry's place on the flash; one integer, as a tuple is garbage of each append
+        self.needs_fresh = False
+        self.again = False
         self._broken = False
 
     # -- boot ------------------------------------------------------------------------------------------------
@@ -70,87 +71,12 @@ class Journal:
         an entry was committed and the key store not yet moved on, the key store.
         Raises SealError where journal and key store do not belong together, KeyStoreError.
         """
-        index, self._key = self.keystore.seal()
-        for thorough in (False, True):
-            self.ring.locate(thorough)
-            state = new_state()
-            if self.ring.header is None and index == 0:
-                return state
-            if self.ring.header is not None:
-                end = self._replay(state, apply)
-                if end in (index, index + 1):
-                    self._settle_key(end - index)
-                    return state
-        raise seal.SealError(
-            "the journal ends at entry %d, the key store expects %d: flash was replaced, restored or erased"
-            % (self.seq, index)
-        )
+        from posfw.journal import recovery  # needed here only, so it does not stay
 
-    def _replay(self, state, apply):
-        """Fold the newest complete sector; return the number the next entry would get."""
-        newest = self.ring.header
-        base = newest
-        self._again = not self._opens_complete(newest)
-        if self._again and newest.sequence > 0:
-            base = self.ring.sector(newest.sequence - 1)
-            if base is None:
-                return -1
-        self.unclean = SECTOR_UNFINISHED if self._again else CLEAN
-        seq, head, previous = base.first_seq, base.head, base.head
-        live = base.sequence == 0
-        self._last = None
-        for pos, entry in self.ring.entries(base):
-            if entry is END:
-                break
-            if entry is TORN:
-                self.unclean |= TORN_FRAME
-                break
-            try:
-                payload = cbor.decode(seal.payload_of(entry))
-                if payload[0] != seq:
-                    raise seal.SealError("entry %d stands where %d belongs" % (payload[0], seq))
-                live = live or payload[1] == SNAPSHOT
-                if live:  # a copy carried over before the SNAPSHOT is already in it
-                    apply(state, payload)
-                self.boot = payload[2]
-            except (cbor.CborError, KeyError, IndexError, TypeError, ValueError, AttributeError):
-                # Sound checksums around what this firmware never wrote: not a power cut.
-                raise seal.SealError("entry %d is not one of this terminal's" % seq)
-            previous, head = head, seal.chain(head, entry)
-            self._last = base.block * self.frames.block_size + pos
-            seq += 1
-        if base is newest:
-            self.ring.pos = pos
-        self.seq, self.head, self._previous_head = seq, head, previous
-        self._needs_fresh = self.unclean != CLEAN
-        return seq
-
-    def _opens_complete(self, header):
-        """True if the sector can stand alone: sector 0 with an entry in it, or one that holds its SNAPSHOT."""
-        for seen, (_, entry) in enumerate(self.ring.entries(header)):
-            if entry is END or entry is TORN or seen == 2:
-                break
-            try:
-                kind = cbor.decode(seal.payload_of(entry))[1]
-            except (cbor.CborError, TypeError, IndexError):
-                raise seal.SealError("an entry of the newest sector is not one of this terminal's")
-            if header.sequence == 0 or kind == SNAPSHOT:
-                return True
-        return False
-
-    def _settle_key(self, behind):
-        if not behind:
-            return
-        if self._last is None:
-            raise seal.SealError("the newest journal sector does not hold the entry it claims")
-        entry = self._read_last()
-        if not seal.verify(entry, self._key, self._previous_head):
-            raise seal.SealError("the last entry is not sealed with this terminal's key")
-        self._key = seal.ratchet(self._key)
-        self.keystore.advance(self.seq, self._key)
-        # Its program was never acknowledged: the cells may be weak, so the entry is copied before anything follows it.
-        self.unclean |= KEY_BEHIND
-        self._needs_fresh = True
+        try:
+            return recovery.recover(self, new_state, apply)
+        finally:
+            overlay.drop("posfw.journal.recovery")
 
     # -- append ----------------------------------------------------------------------------------------------
 
@@ -162,8 +88,8 @@ class Journal:
         """
         if self._broken:
             raise seal.SealError("the key store stopped; restart the terminal")
-        if self._needs_fresh:
-            self._open_sector(now, self._last is not None)
+        if self.needs_fresh:
+            self._open_sector(now, self.last is not None)
         elif self.ring.header is None:
             self._open(self.seq, self.head)
         payload = [self.seq, kind, self.boot, now[0], now[1], now[2], body]
@@ -198,14 +124,15 @@ class Journal:
         # Copied where seal.write() will move it: how overlapping slices are assigned is not said of MicroPython.
         return encoded if seal.payload_place(size) == _USUAL else bytes(encoded)
 
-    def _read_last(self):
+    def read_last(self):
+        """The newest entry as the flash has it, or END or TORN."""
         block_size = self.frames.block_size
-        return self.frames.read(self._last // block_size, self._last % block_size)[0]
+        return self.frames.read(self.last // block_size, self.last % block_size)[0]
 
     def _open(self, first_seq, head):
         # A sector with nothing committed in it is opened again, not left behind.
         newest = self.ring.header
-        again = self._again or (newest is not None and newest.first_seq == self.seq)
+        again = self.again or (newest is not None and newest.first_seq == self.seq)
         try:
             self.ring.open_sector(first_seq, head, again)
         except FrameError as e:
@@ -216,14 +143,14 @@ class Journal:
         entry = None
         if carry:
             try:
-                entry = self._read_last()
+                entry = self.read_last()
             except FrameError as e:
                 raise JournalError("journal flash: %s" % e)
             if entry is END or entry is TORN:
                 raise JournalError("the last journal entry can no longer be read")
-        self._open(self.seq - 1 if carry else self.seq, self._previous_head if carry else self.head)
+        self._open(self.seq - 1 if carry else self.seq, self.previous_head if carry else self.head)
         # Until its SNAPSHOT is in, the new sector is unfinished and may be erased and opened again.
-        self._needs_fresh = self._again = True
+        self.needs_fresh = self.again = True
         if entry is not None:
             try:
                 place = (self.ring.header.block, self.ring.pos)
@@ -234,8 +161,8 @@ class Journal:
         if self.ring.header.sequence or self.seq:
             payload = [self.seq, SNAPSHOT, self.boot, now[0], now[1], now[2], self.snapshot()]
             reported = self._commit(self._encode(payload))
-        self._again = False
-        self._needs_fresh = not reported
+        self.again = False
+        self.needs_fresh = not reported
 
     def _commit(self, payload):
         """Seal and program the encoded payload. False: it is committed, but the flash reported a failure, so that
@@ -243,28 +170,28 @@ class Journal:
         ring, frames = self.ring, self.frames
         block, pos = ring.header.block, ring.pos
         buf = frames.entry_buffer
-        length = seal.write(buf, payload, self._key, self.head)
+        length = seal.write(buf, payload, self.key, self.head)
         if not ring.room_for(length):
             raise JournalError("entry of %d bytes does not fit a sector" % length)
         entry = buf[:length]
         # All that can fail for want of memory comes before the program. From there to the key store's step the journal
         # is "broken": whatever ends it in between, no second entry may take this number before recovery has looked.
-        head, key = seal.chain(self.head, entry), seal.ratchet(self._key)
+        head, key = seal.chain(self.head, entry), seal.ratchet(self.key)
         self._broken = reported = True
         try:
             ring.pos = frames.program_entry(block, pos, entry)
         except FrameError as e:
-            self._needs_fresh = True
+            self.needs_fresh = True
             landed, after = frames.read(block, pos)
             if landed != entry:
                 self._broken = False
                 raise JournalError("journal flash: %s" % e)
             ring.pos = after  # reported as failed, yet whole: it is committed
             reported = False
-        self._last = block * frames.block_size + pos
-        self._previous_head, self.head = self.head, head
+        self.last = block * frames.block_size + pos
+        self.previous_head, self.head = self.head, head
         self.seq += 1
-        self._key = key
+        self.key = key
         self.keystore.advance(self.seq, key)
         self._broken = False
         return reported

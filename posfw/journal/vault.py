@@ -1,8 +1,8 @@
 """The vault: what a replay needs of the card (PAN for DE2, a DE55 subset), encrypted under a key per batch.
 
 docs/journal-format.md section 5. Encrypt-then-MAC; the key lives in the key store only, so erasing it shreds the batch.
-Records are small and few are needed at a time (those of open transactions), so sectors are reused in turn; a record
-that is still needed is copied ahead before its sector comes up.
+Sectors are used in turn; a record that is still needed is copied ahead before its sector comes up. What outlives its
+batch is moved: encrypted again, under the same reference and the key of the present batch.
 """
 
 from posfw.codec.crc import crc32
@@ -27,9 +27,13 @@ class VaultError(Exception):
     """The vault cannot store or find a record."""
 
 
+class VaultLost(VaultError):
+    """What is asked for is gone for good: trying again cannot help."""
+
+
 class Vault:
-    """The vault on its own flash. `keep` below is always the set of references (8 bytes) whose records are still
-    needed.
+    """The vault on its own flash. `keep` below is always a function of a record's reference (8 bytes) and batch: True
+    if it is still needed.
     """
 
     def __init__(self, flash, keystore):
@@ -41,6 +45,8 @@ class Vault:
         self._sequence = None  # of the sector in use; None: not looked yet
         self._pos = 0
         self._carried = False
+        self._found = -1  # the sector the last get() found its record in
+        self._looked_at = self._full = None
 
     def put(self, ref, batch, plaintext, new_key, keep):
         """Encrypt and store a record under the random reference `ref`; durable on return.
@@ -57,27 +63,65 @@ class Vault:
             self._pos = self.frames.block_size  # whatever stands there, nothing goes behind it
             raise VaultError("vault flash: %s" % e)
 
-    def get(self, ref, batch):
+    def get(self, ref):
         """Return the plaintext under `ref`. Raises VaultError if it is gone or damaged, KeyStoreError if its key is."""
-        key = self.keystore.vault_key(batch)
+        return self.find(ref)[1]
+
+    def find(self, ref):
+        """Return (batch whose key it lies under, plaintext). Raises as get().
+
+        The sector of the last one found is searched first: an upload asks for a batch's records in order.
+        """
+        failure = None
         try:
             self._locate()
-            for sequence in range(self._sequence, max(-1, self._sequence - self.frames.blocks), -1):
+            oldest = max(-1, self._sequence - self.frames.blocks)
+            for sequence in self._search_order(oldest):
                 for record in self._records(sequence):
-                    if _ref(record) == ref:
-                        return _decrypt(record, key)
+                    if _ref(record) != ref:
+                        continue
+                    try:
+                        plaintext = _decrypt(record, self.keystore.vault_key(_batch(record)))
+                        self._found = sequence
+                        return _batch(record), plaintext
+                    except (VaultError, KeyStoreError) as e:
+                        failure = e  # perhaps moved: a copy under another batch's key may follow
         except FrameError as e:
             raise VaultError("vault flash: %s" % e)
-        raise VaultError("the replay data are not in the vault")
+        raise failure or VaultLost("the replay data are not in the vault")
 
-    def _encrypt(self, ref, batch, plaintext, new_key):
+    def _search_order(self, oldest):
+        first = self._found if oldest < self._found <= self._sequence else self._sequence
+        yield first
+        if first < self._sequence:
+            yield first + 1
+        for sequence in range(self._sequence, oldest, -1):
+            if not first <= sequence <= first + 1:
+                yield sequence
+
+    def nearly_full(self, keep):
+        """True if fewer than two sectors can be opened before records still needed are in the way."""
+        self._locate()
+        if self._looked_at != self._sequence:
+            self._looked_at, self._full = self._sequence, False
+            oldest = self._sequence + 1 - self.frames.blocks
+            for sequence in (oldest, oldest + 1):
+                if sequence >= 0 and any(keep(_ref(r), _batch(r)) for r in self._records(sequence)):
+                    self._full = True
+        return self._full
+
+    def ensure_key(self, batch, new_key):
+        """Return the batch's key; make it from `new_key` if there is none. Raises KeyStoreError."""
         try:
-            key = self.keystore.vault_key(batch)
+            return self.keystore.vault_key(batch)
         except KeyStoreError:
             if new_key is None:  # the batch has a key, and records under it: never another one
                 raise
             self.keystore.new_vault_key(batch, new_key)
-            key = new_key
+            return new_key
+
+    def _encrypt(self, ref, batch, plaintext, new_key):
+        key = self.ensure_key(batch, new_key)
         body = batch.to_bytes(3, "big") + b"\x01" + ref
         body += ctr(key[:16], _counter_block(ref), plaintext)
         return body + Hmac(key[16:]).mac(body)[:_TAG]
@@ -155,13 +199,13 @@ class Vault:
         """
         oldest = self._sequence + 1 - self.frames.blocks
         if oldest >= 0:
-            needed = [r for r in self._records(oldest) if _ref(r) in keep and not self._copied(_ref(r), oldest)]
+            needed = [r for r in self._records(oldest) if keep(_ref(r), _batch(r)) and not self._copied(r, oldest)]
             size = sum(self.frames.space(len(r)) for r in needed)
             if needed and self._pos + size > self.frames.block_size:
                 if not self._only_copies_of(oldest):
                     raise VaultError(_FULL)
                 self._open(self._sequence)
-                needed = [r for r in self._records(oldest) if _ref(r) in keep]
+                needed = [r for r in self._records(oldest) if keep(_ref(r), _batch(r))]
             for record in needed:
                 if self._pos + self.frames.space(len(record)) > self.frames.block_size:
                     raise VaultError(_FULL)
@@ -172,10 +216,10 @@ class Vault:
         originals = [_ref(r) for r in self._records(oldest)]
         return all(_ref(r) in originals for r in self._records(self._sequence))
 
-    def _copied(self, ref, oldest):
+    def _copied(self, wanted, oldest):
         for sequence in range(oldest + 1, self._sequence + 1):
             for record in self._records(sequence):
-                if _ref(record) == ref:
+                if record == wanted:
                     return True
         return False
 
@@ -184,10 +228,14 @@ def _ref(record):
     return record[4:12]
 
 
+def _batch(record):
+    return int.from_bytes(record[:3], "big")
+
+
 def _decrypt(record, key):
     body, tag = record[:-_TAG], record[-_TAG:]
     if len(record) < _HEAD + _TAG or record[3] != 1 or not same(Hmac(key[16:]).mac(body)[:_TAG], tag):
-        raise VaultError("the replay data are damaged")
+        raise VaultLost("the replay data are damaged")
     return ctr(key[:16], _counter_block(body[4:12]), body[_HEAD:])
 
 

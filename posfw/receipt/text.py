@@ -1,7 +1,7 @@
 """Texts by key, in Chinese and English: labels, causes, response codes and what the cashier sees.
 
-The catalogues are data (text_zh, text_en): one string a table, "key text" a line, searched when needed. On
-the device that costs the bytes of the text and nothing else; a dict would cost as much again.
+The catalogues are data (text_zh, text_en): a table is a few strings, "key text" a line, searched when needed.
+On the device that costs the bytes of the text and nothing else; a dict would cost as much again.
 """
 
 from posfw.receipt import text_en, text_zh
@@ -22,20 +22,21 @@ def _tables(lang):
 
 
 def _find(table, key):
-    start = table.find("\n" + key + " ")
-    if start < 0:
-        return None
-    start += len(key) + 2
-    return table[start : table.find("\n", start)]
+    for part in table:
+        start = part.find("\n" + key + " ")
+        if start >= 0:
+            start += len(key) + 2
+            return part[start : part.find("\n", start)]
+    return None
 
 
 def find(lang, key):
-    """The text of `key`, or None if there is none."""
+    """The text of `key` on slips, or None if there is none."""
     return _find(_tables(lang).TEXT, key)
 
 
 def text(lang, key):
-    """The text of `key` as it stands in the catalogue. Raises TextError."""
+    """The text of `key` as it stands in the catalogue of slips. Raises TextError."""
     found = find(lang, key)
     if found is None:
         raise TextError("no text for key %r in language %r" % (key, lang))
@@ -75,7 +76,12 @@ def message(lang, key, *args):
     In the catalogue %s stands for an argument as it is, %c for a response code with its meaning. Missing
     arguments leave nothing, surplus ones follow in brackets: a sale must not fail over its own wording.
     """
-    parts = text(lang, key).split("%")
+    found = find(lang, key)
+    if found is None:
+        from posfw.receipt import text_messages  # not where slips are printed: see there
+
+        found = _find(text_messages.ZH if lang == "zh" else text_messages.EN, key) or text(lang, key)
+    parts = found.split("%")
     out = parts[0]
     for i in range(1, len(parts)):
         if i <= len(args):

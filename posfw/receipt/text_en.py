@@ -1,7 +1,8 @@
 """English texts for posfw.receipt.text. One entry a line: key, one blank, text. text_zh has the same keys."""
 
-# Labels and words on slips; sentences on slips; operator messages.
-TEXT = """
+# Labels and words on slips; sentences on slips, one of which the operator is shown too.
+TEXT = (
+    """
 merchant MERCHANT
 mid MID
 tid TID
@@ -10,6 +11,8 @@ acquirer ACQUIRER
 phone CALL
 operator OPERATOR
 batch BATCH
+next_batch NEXT BATCH
+opened OPENED
 stan STAN
 original_stan ORIG. STAN
 rrn RRN
@@ -27,12 +30,25 @@ cause CAUSE
 code REPLY CODE
 reason REASON
 attempts ATTEMPTS
+tries ATTEMPTS
 decision DECISION
 name BY
 next WHAT HAPPENS NEXT
 seq JOURNAL
 head HEAD
 none NONE
+totals TOTALS
+count COUNT
+debit DEBIT
+credit CREDIT
+cards1 DOMESTIC
+cards2 INT'L
+flag1 BALANCED
+flag2 UNBALANCED
+flag3 ERROR
+uploaded UPLOADED
+refused REFUSED
+unresolved UNRESOLVED
 type1 SALE
 type2 VOID
 type3 REFUND
@@ -48,21 +64,31 @@ scheme2 INTERNATIONAL
 decision1 The acquirer confirmed: reversed.
 decision2 The acquirer confirmed: carried out, charged.
 decision3 Settled by other means.
+decision4 The refused record is written off; the terminal presents it no more.
+decision5 The batch was closed without the acquirer; the terminal settles it no more.
 slip4 DECLINED
 slip5 PENDING REVERSAL
 slip_unknown OUTCOME UNKNOWN
 slip6 REVERSED
 slip7 UNRESOLVED
 slip8 REVERSAL FAILED: HANDLE BY HAND
+slip9 SETTLEMENT
+slip10 SETTLEMENT INCOMPLETE
+slip_differ TOTALS DIFFER
 slip11 TECHNICIAN
 slip14 CLOSED BY HAND
 slip15 NOT SENT
+slip16 UPLOAD INCOMPLETE
+slip17 BATCH NOT SETTLED
+slip18 TRANSACTION LIST
 approved_slip APPROVED
 customer_copy CARDHOLDER COPY
 merchant_copy MERCHANT COPY
 no_voucher NOT PROOF OF PAYMENT
 reprint REPRINT
-reprint_note May have been printed before: still one transaction.
+reprint_note May have been printed before: it counts once.
+""",
+    """
 check CHECK BEFORE PAYING AGAIN
 may_charge Whether the card was charged (or an amount held) is not known yet.
 may_undo Whether this void or refund took place is not known yet.
@@ -78,50 +104,27 @@ handle Ask the acquirer if this was carried out. Only an accepted reversal or a 
 declined_note No transaction was made.
 not_sent_note Nothing was sent to the bank and nothing was charged. You may try again.
 human_note The terminal no longer reverses this transaction.
+closed1 The acquirer confirmed that the totals balance.
+closed2 Closed after uploading the records; the acquirer confirmed it.
+closed3 Closed by a supervisor's signed decision, without the acquirer's confirmation.
+no_host_totals The acquirer's totals are not known.
+refused_note Refused records stay open: present them again once the batch is closed, or have them written off.
+lost_note The data of this record are lost: it cannot be uploaded. Ask the acquirer, then have it written off.
+unresolved_note These reversals of this batch are still owed; closing does not erase their data.
+not_closed No new sale until the batch is closed; its records are kept.
+settle_retry The terminal retries from time to time. If that fails, call the acquirer or have the batch closed by hand.
+upload_next The terminal uploads each record and closes the batch once the acquirer has answered for all.
+differ_note The acquirer says balanced, yet its figures differ. Call the acquirer.
+settle_now Settle now.
 unknown_code meaning unknown, ask the acquirer
 unknown_cause cause unknown to this version
-ready Ready
-connecting Connecting to the acquirer, please wait
-approved Approved %s
-declined Declined %c
-unknown_outcome Outcome unknown, being reversed. Do not repeat the transaction
-cancelled Cancelled. A reversal is on its way to the bank
-not_sent Not sent, nothing charged. You may try again
-reversal_sending Sending a reversal, please wait
-reversal_done Reversal accepted
-reversal_pending_block A reversal is owed: no new sale until the acquirer has accepted it
-reversal_unresolved Reversal failed: handle by hand
-journal_full Journal full, no sales. A technician must pull it and an auditor release it
-flash_failed Flash write failed, no sales. Call service
-vault_full Replay store full, no sales. Let reversals finish, or settle
-keystore_fault Key store fault, no sales. Call service
-seal_mismatch Journal and keys do not fit, no sales. A technician must pull the journal first
-journal_newer Journal of a newer firmware, no sales. Update the firmware
-clock_back Clock was set back, no sales. A technician must set it
-clock_unknown Clock not set, no sales. Sign on, or let a technician set it
-tampered The case was opened: keys erased, terminal out of use
-paper_out Printer out of paper: the slip is printed once paper is in
-printer_fault Printer fault: the slip is printed once it is cleared
-slip_owed A slip is still to be printed
-not_signed_on Sign on first
-signon_ok Signed on
-signon_failed Sign-on failed %s
-bad_request Request incomplete or wrong %s
-bad_amount Amount not valid
-bad_card Card data not valid, read the card again
-original_not_found Original transaction not found
-already_voided Original transaction already voided
-batch_limit Batch is full, settle first
-stan_exhausted STANs of this batch used up, settle first
-link_down Acquirer cannot be reached, check the network
-wrong_config Terminal settings do not fit, no sales. Call service %s
 profile_error Acquirer profile has an error, no sales. Call service %s
-debt_limit Too many reversals owed: no new sale
-busy Busy, please wait
-"""
+""",
+)
 
 # Cause number and audience: c customer, m merchant. The technician's stand in text_technician.
-CAUSES = """
+CAUSES = (
+    """
 0c The cause is not known yet.
 0m The cause is not known yet.
 1c The connection between terminal and bank was down.
@@ -139,13 +142,15 @@ CAUSES = """
 7c The card's bank did not approve this transaction.
 7m The card's bank did not approve. Another card, or the customer calls that bank.
 8c The acquirer did not accept this merchant's transaction. Your card is not the reason.
-8m Merchant or settlement account not accepted. Check merchant data with the acquirer.
+8m Merchant or settlement account not accepted. Check merchant data with the acquirer: MID, TID, account.
 9c The merchant's batch is not settled yet; the money is on its way.
-9m Batch not settled, or clearing file not sent. Settle; if that fails, call the acquirer.
+9m Batch not settled, or its clearing file was never sent. Settle; if that fails, call the acquirer.
+""",
+    """
 10c The books of merchant and acquirer differ and are being compared.
-10m Settlement totals differ from the acquirer's. Keep all slips until the upload is done.
+10m The totals of terminal and acquirer differ. Compare both, and keep all slips.
 11c The acquirer did not accept one of the merchant's records; it is being handled.
-11m A record was not accepted. Call the acquirer with its STAN.
+11m The acquirer did not take an uploaded record. Call the acquirer with its STAN.
 12c The bank approved, then the terminal failed; the transaction has to be taken back.
 12m The terminal failed after the approval; the transaction has to be reversed. Call service.
 13c The terminal lost power during the transaction; the outcome is unknown.
@@ -160,10 +165,12 @@ CAUSES = """
 17m The acquirer refuses the reversal. Call it and give batch, STAN and RRN.
 18c The terminal could not record the outcome. It is being reversed.
 18m The outcome could not be recorded; it is being reversed. Have the terminal checked.
-"""
+""",
+)
 
 # DE39. Wordings differ between networks: these are the common ones, not verified against any standard.
-CODES = """
+CODES = (
+    """
 00 Approved
 01 Call the card's bank
 03 Invalid merchant
@@ -210,4 +217,5 @@ CODES = """
 98 No answer from the card's bank
 99 PIN format error
 A0 Security check (MAC) failed
-"""
+""",
+)

@@ -1,7 +1,11 @@
 """Chinese texts for posfw.receipt.text. One entry a line: key, one blank, text. text_en has the same keys."""
 
-# Labels and words on slips; sentences on slips; operator messages.
-TEXT = """
+# Each table is several strings, searched in turn: a terminal whose heap is in use for days finds room for 2 KB
+# where it finds none for 4.
+
+# Labels and words on slips; sentences on slips, one of which the operator is shown too.
+TEXT = (
+    """
 merchant 商户名称
 mid 商户编号
 tid 终端编号
@@ -10,6 +14,8 @@ acquirer 收单行
 phone 请致电
 operator 操作员
 batch 批次号
+next_batch 下一批次
+opened 首笔
 stan 凭证号
 original_stan 原凭证号
 rrn 参考号
@@ -27,12 +33,25 @@ cause 原因
 code 应答码
 reason 冲正原因码
 attempts 冲正次数
+tries 结算次数
 decision 处理结果
 name 处理人
 next 后续
 seq 日志序号
 head 链头
 none 无
+totals 总计
+count 笔数
+debit 借记
+credit 贷记
+cards1 内卡
+cards2 外卡
+flag1 对平
+flag2 对不平
+flag3 出错
+uploaded 上送成功
+refused 被拒
+unresolved 未了结冲正
 type1 消费
 type2 消费撤销
 type3 退货
@@ -48,21 +67,31 @@ scheme2 境外
 decision1 收单行确认：已冲正。
 decision2 收单行确认：已入账（已扣款）。
 decision3 已用其他方式了结。
+decision4 被拒的记录已核销，终端不再上送。
+decision5 批次未经收单行结清而关闭，终端不再结算此批。
 slip4 交易未批准
 slip5 待冲正
 slip_unknown 结果未知
 slip6 已冲正
 slip7 冲正未完成
 slip8 冲正不成功,请人工处理
+slip9 结算单
+slip10 结算未完成
+slip_differ 结算对不平
 slip11 技术单
 slip14 人工了结
 slip15 未发送
+slip16 上送不完整
+slip17 未结算提醒
+slip18 交易明细
 approved_slip 交易成功
 customer_copy 持卡人存根
 merchant_copy 商户存根
 no_voucher 非凭证联
 reprint 重印
-reprint_note 此单可能已打印过，仍是同一笔交易。
+reprint_note 此单可能已打印过，只算一次。
+""",
+    """
 check 请先查询,勿重复交易
 may_charge 是否已扣款（或冻结），目前还不知道。
 may_undo 这笔撤销或退货是否生效，目前还不知道。
@@ -78,50 +107,27 @@ handle 请凭此单向收单行查明此笔是否已入账。只有收单行接�
 declined_note 此笔交易未成立。
 not_sent_note 请求没有发往银行，没有扣款，可以再试。
 human_note 终端对此笔不再冲正。
+closed1 收单行确认总计对平。
+closed2 经逐笔上送，收单行确认后关闭。
+closed3 按主管签署的处理关闭，没有收单行的确认。
+no_host_totals 收单行的总计未知。
+refused_note 被拒的记录仍未了结：批次关闭后可重新上送，或由主管签署核销。
+lost_note 此笔所需资料已丢失，无法上送。请向收单行查明，再由主管签署核销。
+unresolved_note 本批次的上列冲正仍未了结，结算不清除其资料。
+not_closed 批次关闭之前不能做新交易，记录都保留。
+settle_retry 终端仍会定期重试结算。若不成，请致电收单行，或由主管签署关闭批次。
+upload_next 终端逐笔上送记录，收单行全部答复后关闭批次。
+differ_note 收单行称对平，数字却不同。请致电收单行。
+settle_now 请现在结算。
 unknown_code 含义不明，请向收单行查询
 unknown_cause 本版本不认识的原因
-ready 就绪
-connecting 正在连接收单行，请稍候
-approved 交易成功 %s
-declined 交易未批准 %c
-unknown_outcome 结果未知，已转冲正，请勿重复交易
-cancelled 已撤销，正在向银行发送冲正
-not_sent 没有发出，没有扣款，可以再试
-reversal_sending 正在冲正，请稍候
-reversal_done 冲正已被接受
-reversal_pending_block 有冲正未完成，收单行接受之前不能做新交易
-reversal_unresolved 冲正不成功,请人工处理
-journal_full 记录存储已满，不能交易。请技术员导出记录，再由审计员释放
-flash_failed 存储写入失败，不能交易。请联系维护人员
-vault_full 冲正资料区已满，不能交易。请先完成冲正或结算
-keystore_fault 密钥库故障，不能交易。请联系维护人员
-seal_mismatch 记录与密钥不符，不能交易。请技术员先导出记录核查
-journal_newer 日志来自较新固件，暂停交易，请升级固件
-clock_back 时钟被拨回，不能交易。请技术员校时
-clock_unknown 时钟未设定，不能交易。请签到或由技术员校时
-tampered 机壳曾被打开，密钥已清除，本机停用
-paper_out 打印机缺纸，装纸后自动补打
-printer_fault 打印机故障，排除后自动补打
-slip_owed 还有单据没有打印
-not_signed_on 请先签到
-signon_ok 签到成功
-signon_failed 签到失败 %s
-bad_request 请求不完整或有误 %s
-bad_amount 金额无效
-bad_card 卡片数据无效，请重新读卡
-original_not_found 找不到原交易
-already_voided 原交易已撤销
-batch_limit 本批笔数已满，请先结算
-stan_exhausted 本批凭证号已用完，请先结算
-link_down 连不上收单行，请检查网络
-wrong_config 终端参数不符，不能交易。请联系维护人员 %s
 profile_error 收单参数有错，不能交易。请联系维护人员 %s
-debt_limit 未完成的冲正已达上限，不能做新交易
-busy 正在处理，请稍候
-"""
+""",
+)
 
 # Cause number and audience: c customer, m merchant. The technician's stand in text_technician.
-CAUSES = """
+CAUSES = (
+    """
 0c 原因尚未查明。
 0m 原因尚未查明。
 1c 终端与银行之间的通信中断。
@@ -139,13 +145,15 @@ CAUSES = """
 7c 发卡银行没有批准这笔交易。
 7m 发卡银行没有批准。顾客可换卡，或联系发卡银行。
 8c 收单行没有接受本商户的交易，与您的卡无关。
-8m 商户或结算账户未被接受。请向收单行核对商户资料。
+8m 商户或结算账户未被接受。请向收单行核对商户资料：商户编号、终端编号、账户。
 9c 商户的批次尚未结算，款项还在途中。
-9m 批次未结算，或清算文件未送出。请做结算，仍不成请联系收单行。
+9m 批次没有结算，或清算文件从未送出。请做结算，仍不成请联系收单行。
+""",
+    """
 10c 商户与收单行的账目有出入，正在核对。
-10m 结算总额与收单行不符。请保留签购单，等待逐笔上送。
+10m 双方的结算总计对不平。请对照双方数字，并保留签购单。
 11c 商户的一笔记录没有被收单行接受，正在处理。
-11m 有记录没有被收单行接受。请按凭证号联系收单行。
+11m 上送的一笔记录没有被收单行收下。请凭其凭证号联系收单行。
 12c 银行已批准，但终端随后发生故障，交易须撤回。
 12m 批准后终端发生故障，交易须冲正。请联系维护人员。
 13c 交易途中终端断电，结果未知。
@@ -160,10 +168,12 @@ CAUSES = """
 17m 收单行拒绝冲正，请致电并提供批次号、凭证号和参考号。
 18c 终端未能记录交易结果，正在冲正。
 18m 交易结果未能记录，正在冲正，请检修终端。
-"""
+""",
+)
 
 # DE39. Wordings differ between networks: these are the common ones, not verified against any standard.
-CODES = """
+CODES = (
+    """
 00 交易成功
 01 请联系发卡银行
 03 商户无效
@@ -210,4 +220,5 @@ CODES = """
 98 发卡银行没有答复
 99 密码格式错误
 A0 安全校验（MAC）错误
-"""
+""",
+)

@@ -35,8 +35,8 @@ class _Refused(Exception):
 
 
 class ServicePort:
-    """Serves `usb` (posfw.hal.Usb) for `host`, the terminal: see the section of posfw.terminal.Terminal for what
-    it may ask.
+    """Serves `usb` (posfw.hal.Usb) for `host`, the terminal: see posfw.terminal.serving for what it may
+    ask.
     """
 
     def __init__(self, usb, host):
@@ -137,7 +137,10 @@ class ServicePort:
 
     def _status(self):
         s = self.host.status()
-        names = ("first_seq", "next_seq", "rtc", "rtc_quality", "batch", "next_stan", "owed", "message")
+        names = (
+            "first_seq", "next_seq", "rtc", "rtc_quality", "batch", "next_stan", "owed", "message",
+            "settlement", "refused",
+        )  # fmt: skip
         return [s[name] for name in names]
 
     def _checkpoint(self, nonce):

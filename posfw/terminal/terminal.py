@@ -15,36 +15,38 @@ import json
 
 from posfw.acquirer.profile import Profile
 from posfw.codec import cbor
-from posfw.engine import lookup, owed
+from posfw.engine import owed
 from posfw.engine.request import fits_original, masked
-from posfw.hal import KeyStoreError
 from posfw.journal import seal
 from posfw.micro import const
-from posfw.numbers import AREA_USB, PREAUTH_VOID, SUPERVISOR, VOID
+from posfw.numbers import PREAUTH_VOID, VOID
 from posfw.service.port import ServicePort
+from posfw.terminal.closing import ROOM_FOR_SLIPS, CloseOfDay
 from posfw.terminal.runner import DURABILITY, Runner, message_of
+from posfw.terminal.serving import Serving
 
-_HUMAN_AAD = b"posfw/human/1"
 _QUIET_MS = const(30000)
-_ROOM_FOR_SLIPS = const(1)
 
 
 class Terminal:
     """One terminal on `board` (posfw.hal), speaking to the acquirer of `profile`.
 
-    profile: the profile's dict (posfw.acquirer.profile.load). settings: {"tid", "mid", "merchant", "utc_offset_min",
-    "currency"}. digest: SHA-256 of the profile file, 32 bytes, for the journal; made from the dict if not given.
+    profile: the profile's dict (posfw.acquirer.profile.load) with settings {"tid", "mid", "merchant", "utc_offset_min",
+    "currency"}; or a posfw.acquirer.profile.Profile made of both, earlier, while there was room. digest: SHA-256 of the
+    profile file, 32 bytes, for the journal; made from the dict if not given.
     Raises ProfileError where profile or settings are not usable, KeyStoreError where the board was never provisioned.
     """
 
-    def __init__(self, board, profile, settings, digest=None):
+    def __init__(self, board, profile, settings=None, digest=None):
         self.board = board
         terminal_id, self.journal_id = board.keystore.identity()
-        digest = digest or hashlib.sha256(json.dumps(profile).encode()).digest()
-        self.profile = Profile(profile, settings, terminal_id, digest)
+        if not isinstance(profile, Profile):
+            digest = digest or hashlib.sha256(json.dumps(profile).encode()).digest()
+            profile = Profile(profile, settings, terminal_id, digest)
+        self.profile = profile
         self.runner = Runner(board, self.profile)
-        self.service = ServicePort(board.usb, self)
-        self._usb_faults = 0
+        self.close = CloseOfDay(self)
+        self.service = ServicePort(board.usb, Serving(self))
         self._booted = False
         self._quiet_until = 0  # ms of this boot: after a fault of the flash, what is owed waits
 
@@ -65,6 +67,8 @@ class Terminal:
         done = self._boot_entry()
         self._check_tamper()
         key = runner.stopped or (done[1] if runner.undurable else None)
+        if self._booted:
+            self.close.remind()
         return key is None, key or "ready"
 
     def _boot_entry(self):
@@ -97,7 +101,7 @@ class Terminal:
             request = dict(request) if isinstance(request, dict) else request  # the caller's own stays as it is
             key = runner.stopped or self._not_booted() or self._resolve_original(request)
             if not key:
-                room = runner.journal.free_sectors()
+                room = self.close.room()
         except DURABILITY as e:
             key = message_of(e)
         if key:
@@ -105,12 +109,38 @@ class Terminal:
             return self._result((False, key, None))
         event = ("pay", request, room, runner.random_number(), self.board.random(8), ())
         card = request.get("card") if isinstance(request, dict) else None
-        return self._result(runner.run(event, card, finish))
+        result = self._result(runner.run(event, card, finish))
+        if "txn" in result:
+            self.close.remind()
+        return result
 
     def cancel(self):
         """Take back the last approved transaction: a reversal is owed from now on."""
         self._check_tamper()
         return self._result(self._run(("cancel", self.runner.random_number())))
+
+    # -- close of day ----------------------------------------------------------------------------------------
+
+    def settle(self):
+        """Close of day by the operator: as far as it goes now; idle() does the rest.
+
+        Returns {"ok", "message"}: ok with "settled" if the batch is closed, with "settling" if it goes on, otherwise
+        why it does not.
+        """
+        self._check_tamper()
+        return self._result(self.close.settle() if self._booted else self._run(None))
+
+    def present_again(self):
+        """The operator has the records the host refused presented once more. Returns {"ok", "message"}."""
+        self._check_tamper()
+        return self._result(self.close.present_again() if self._booted else self._run(None))
+
+    def print_detail(self, closed=False):
+        """Print the records of the present batch, or of the one closed last. Returns {"ok", "message"}."""
+        number = self.runner.state.batch_first - 1 if closed else 0
+        if number < 0:
+            return self._result((False, "original_not_found", None))
+        return self._result(self._run(("detail", number)) or (True, "detail_done", None))
 
     def _run(self, event):
         return self.runner.run(event) if self._booted else (False, self.runner.stopped or "flash_failed", None)
@@ -122,6 +152,8 @@ class Terminal:
         state, journal = self.runner.state, self.runner.journal
         batch = batch or state.batch
         first = max(journal.first_seq(), state.batch_first if batch == state.batch else 0)
+        from posfw.engine import lookup
+
         payloads = (cbor.decode(seal.payload_of(entry)) for _, entry in journal.read(first))
         return lookup.find(payloads, stan, batch, self.profile.utc_offset_min)
 
@@ -161,17 +193,25 @@ class Terminal:
             return True
         item = owed.next_due(state, now, self.board.printer.fault() == 0, runner.holds)
         if item is None:
-            if not state.debts and runner.session.link.is_open:
+            if not state.debts and state.settle is None and runner.session.link.is_open:
                 runner.session.close()
-            if state.config != self.profile.config and not state.debts and not state.slips:
+            if state.config != self.profile.config:
+                before = runner.journal.seq
                 runner.run(("configure",))
-                return True
-            return False
+                if runner.journal.seq != before:
+                    return True
+            return self.close.when_due()
         what, txn, slip, _ = item
-        if what != owed.SLIP:
+        if what in (owed.REVERSAL, owed.UNRESOLVED):
             runner.run(("reverse", txn, runner.random_number()))
             return True
-        if runner.journal.free_sectors() < _ROOM_FOR_SLIPS:
+        if what in (owed.SETTLEMENT, owed.UPLOADING):
+            runner.run(("settle", runner.random_number(), 0))
+            return True
+        if what == owed.SHRED:
+            runner.run(("destroy", txn))
+            return True
+        if runner.journal.free_sectors() < ROOM_FOR_SLIPS:
             return False  # the last room is for reversals
         runner.run(("print", txn, slip))
         return True
@@ -192,57 +232,10 @@ class Terminal:
             "batch": state.batch,
             "next_stan": state.stan,
             "owed": [[item[0], item[1]] for item in owed.owed(state)],
+            "settlement": _settlement_of(state),
+            "refused": [list(item) for item in state.refused],
             "message": runner.stopped or ("tampered" if state.tampered else ""),
         }
-
-    # -- what the service port may ask for (posfw.service.port) ------------------------------------------------
-
-    def identity(self):
-        """(terminal id, journal id, firmware)."""
-        return self.profile.config[0], self.journal_id, self.board.firmware
-
-    def role_key(self, role):
-        """The role's 32-byte key. Raises KeyStoreError."""
-        return self.board.keystore.role_key(role)
-
-    def challenge(self):
-        """16 fresh random bytes."""
-        return self.board.random(16)
-
-    def export(self, nonce, role):
-        """Journal the host's nonce; return (seq, head) of that entry, or a message key."""
-        done = self.runner.run(("export", nonce, role))
-        return (self.runner.journal.seq - 1, self.runner.journal.head) if done is None else done[1]
-
-    def read(self, seq):
-        """Yield (number, entry) from `seq` on."""
-        return self.runner.journal.read(seq)
-
-    def set_time(self, rtc):
-        """A technician sets the clock; returns None, or a message key."""
-        done = self.runner.run(("clock_set", rtc))
-        return None if done and done[0] else done[1]
-
-    def human(self, signed):
-        """A supervisor takes an unresolved reversal over. Returns None, or a message key."""
-        try:
-            if not seal.verify(signed, self.role_key(SUPERVISOR), _HUMAN_AAD + self.journal_id):
-                return "bad_request"
-            payload = cbor.decode(seal.payload_of(signed))
-        except (seal.SealError, cbor.CborError):
-            return "bad_request"
-        except KeyStoreError:
-            return "keystore_fault"
-        if not _human_fits(payload):
-            return "bad_request"
-        done = self.runner.run(("human",) + tuple(payload) + (signed,))  # noqa: RUF005
-        return None if done and done[0] else done[1]
-
-    def usb_fault(self, code):
-        """Hostile bytes on the USB port: journaled once per boot, so that they cannot fill the journal."""
-        self._usb_faults += 1
-        if self._usb_faults == 1:
-            self.runner.run(("fault", AREA_USB, code, 1))
 
     # -- helpers ---------------------------------------------------------------------------------------------
 
@@ -299,10 +292,8 @@ class Terminal:
         return result
 
 
-def _human_fits(payload):
-    if not isinstance(payload, list) or len(payload) != 4:
-        return False
-    txn, decision, name, reason = payload
-    if type(txn) is not int or type(decision) is not int or not 1 <= decision <= 3:
-        return False
-    return all(isinstance(text, str) and 1 <= len(text.encode()) <= 64 for text in (name, reason))
+def _settlement_of(state):
+    s = state.settle
+    if s is None:
+        return [state.batch, 0, state.opened, state.cause, 0, 0, 0]
+    return [s.batch, s.phase, state.opened, state.cause, s.acked, s.refused, s.number]

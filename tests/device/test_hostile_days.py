@@ -171,13 +171,13 @@ def check(day, seed):
     assert state.debts == [] and state.slips == [] and state.current is None, (seed, state.debts, state.slips)
     entries = sim.entries()
     assert [p[0] for p in entries] == list(range(len(entries))), seed
-    assert all(kind in (n.INTENT, n.SIGNON, n.REVERSAL_SENT) for kind in day.sent), (seed, day.sent)
+    assert all(kind in (n.INTENT, n.SIGNON, n.REVERSAL_SENT, n.SETTLE_SENT) for kind in day.sent), (seed, day.sent)
     txns = books(entries)
     stans = [t["stan"] for t in txns.values()]
     assert len(stans) == len(set(stans)), seed
     paper(sim, entries, txns)
     for txn, t in txns.items():
-        host = sim.host.ledger.get(("000001", "%06d" % t["stan"]))
+        host = sim.host.ledger.get(("%06d" % t["batch"], "%06d" % t["stan"]))
         where = (seed, txn, t, host)
         if t["state"] == n.APPROVED:
             assert host == "approved" and set(t["slips"]) & set(APPROVED_SLIPS), where
@@ -198,7 +198,7 @@ def books(entries):
     txns = {}
     for seq, kind, _, _, _, _, body in entries:
         if kind == n.INTENT:
-            txns[seq] = {"stan": body[0], "state": "open", "owed": False, "slips": []}
+            txns[seq] = {"stan": body[0], "batch": body[1], "state": "open", "owed": False, "slips": []}
         elif kind == n.OUTCOME:
             txns[body[0]]["state"] = body[1]
             txns[body[0]]["owed"] |= body[1] in (n.UNKNOWN, n.CANCELLED)
@@ -213,7 +213,8 @@ def paper(sim, entries, txns):
         if complete:
             body = entries[seq][6]
             assert body[1] == kind and body[2] == n.PRINT_STARTED
-            txns[body[0]]["slips"].append(kind)
+            if body[0] in txns:  # the others are about a batch
+                txns[body[0]]["slips"].append(kind)
 
 
 def check_seal(sim, seed):

@@ -116,12 +116,13 @@ def test_05_a_void_after_a_change_of_settings_is_not_sent_under_the_new_ones():
     """
     for change in ({"tid": "87654321"}, {"currency": "392"}):
         sim = Sim()
-        stan = sim.pay()["stan"]
+        original = sim.terminal.find(sim.pay()["stan"]).original
         reconfigured(sim, **change)
+        sim.terminal.settle()
         sim.idle()
         sim.terminal.sign_on()
         assert sim.state.config[1] == change.get("tid", "12345678")
-        assert not sim.pay(kind=n.VOID, original=stan)["ok"], change
+        assert not sim.pay(kind=n.VOID, original=original)["ok"], change
 
 
 def test_06_a_slip_of_an_unjournaled_outcome_is_not_contradicted_by_the_restart():
@@ -296,7 +297,7 @@ def test_17_a_full_ring_answers_more_than_a_few_pulls():
     for _ in range(2000):
         sim.terminal.runner.run(("fault", 4, 1, 1))
     assert sim.terminal.runner.undurable
-    done = [sim.terminal.export(bytes(16), 1) for _ in range(10)]
+    done = [sim.terminal.service.host.export(bytes(16), 1) for _ in range(10)]
     assert not any(isinstance(d, str) for d in done), done
 
 

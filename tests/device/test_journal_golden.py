@@ -140,8 +140,8 @@ def test_every_program_size_pads_and_says_so():
 
 def test_vault_sector_and_record():
     flash, keystore = NorFlash(3, 512, 32), SimKeyStore()
-    Vault(flash, keystore).put(b"REFERENC", 77, PLAIN, bytes(range(48)), [])
+    Vault(flash, keystore).put(b"REFERENC", 77, PLAIN, bytes(range(48)), lambda ref, batch: False)
     compare(flash_bytes(flash, 0, 0, 32), VAULT_HEADER)
     compare(flash_bytes(flash, 0, 32, 96), VAULT_FRAME)
     assert keystore.vault == {77: bytes(range(48))}
-    assert Vault(flash, keystore).get(b"REFERENC", 77) == PLAIN
+    assert Vault(flash, keystore).get(b"REFERENC") == PLAIN

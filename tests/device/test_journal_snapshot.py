@@ -5,6 +5,8 @@ from sim import SETTINGS, Sim, profile
 from posfw import numbers as n
 from posfw.acquirer.profile import ProfileError
 from posfw.codec import cbor
+from posfw.engine.batch import MOST_REFUSED, MOST_SLIPS, Settle
+from posfw.engine.state import State
 from posfw.journal.seal import MAX_PAYLOAD
 from posfw.terminal import Terminal
 
@@ -35,6 +37,39 @@ def widen(sim):
         t.rtc = 0xFFFFFFFF
     for slip in sim.state.slips:
         slip[2], slip[3] = 70000, 0xFFFFFFFF
+
+
+def close_the_day(sim):
+    """The widest settlement: everything that can be pending, refused and owed on paper at the same time."""
+    big, state = 0xFFFFFFFF, sim.state
+    s = state.settle = Settle()
+    s.number = s.due = s.wait = s.cursor = s.upto = s.single = big
+    s.batch = s.stan = 999999
+    s.attempts = s.fails = s.acked = s.refused = 70000
+    s.phase, s.pending, s.restarts, s.code, s.flags = 6, 4, 30, "A0", [2, 2]
+    s.host = [999999999999, 999] * 4
+    s.pack = [big] * 8
+    state.totals = [499500000000000, 999] * 4
+    state.refused = [[big, 999999, "14"]] * MOST_REFUSED
+    state.shred, state.opened, state.overdue = [999999], big, big
+    # One settlement adds its own beyond MOST_SLIPS: totals differ, attempts used up, closed.
+    state.slips = [[big, n.SLIP_UPLOAD, 70000, big]] * (MOST_SLIPS + 2)
+
+
+def test_the_widest_settlement_fits_beside_the_most_debts():
+    sim = Sim(warn(5))
+    done = [request(sim, 999999999999 - i) for i in range(6)]
+    sim.printer.paper = 0
+    sim.host.faults = ["silent"] * 400
+    for result in done:
+        request(sim, kind=n.VOID, original=result["stan"])
+    assert len(sim.state.debts) >= 5
+    widen(sim)
+    close_the_day(sim)
+    assert snapshot_size(sim) <= MAX_PAYLOAD, snapshot_size(sim)
+    loaded = State()
+    loaded.load(cbor.decode(cbor.encode(sim.state.to_array())))
+    assert loaded.to_array() == sim.state.to_array()
 
 
 def test_the_most_debts_the_gate_allows_fit():

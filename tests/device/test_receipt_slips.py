@@ -51,7 +51,7 @@ def test_a_pan_that_is_not_masked_is_refused_before_printing():
 
 
 def test_unknown_slips_and_paper_too_narrow_are_refused():
-    for slip in (0, n.SLIP_SETTLEMENT, n.SLIP_SETTLE_FAILED, 16, None):
+    for slip in (0, 19, "1", None):
         assert _refused(slip, FACTS) is not None
     assert _refused(n.SLIP_SALE, FACTS, 16) is not None
 
@@ -73,7 +73,7 @@ def test_no_qr_without_something_to_check_it_against():
 
 
 def test_nothing_known_still_prints():
-    for slip in (1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15):
+    for slip in range(1, 19):
         assert len(b"".join(render(slip, {}))) > 50
 
 

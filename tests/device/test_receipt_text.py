@@ -28,7 +28,7 @@ def test_each_cause_for_each_audience_in_both_languages():
     seen = []
     for lang in ("zh", "en"):
         for audience in text.AUDIENCES:
-            for cause in range(17):
+            for cause in range(19):
                 sentence = text.cause_text(lang, audience, cause)
                 assert len(sentence) > 5 and sentence[-1] in ".。", (lang, audience, cause)
                 if cause:
@@ -55,3 +55,4 @@ def test_messages_take_any_number_of_arguments():
     assert text.message("en", "declined", "05", 7) == "Declined 05 Not approved by the card's bank (7)"
     assert text.message("en", "approved", "100% %s") == "Approved 100% %s"
     assert text.message("en", "ready", 1, None) == "Ready (1) (None)"
+    assert text.message("zh", "profile_error", 7).endswith("维护人员 7")  # of slips and display both

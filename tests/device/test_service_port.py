@@ -114,10 +114,11 @@ def test_status():
     sim.host.faults = ["silent"] * 30
     sim.pay()
     txn = sim.state.debts[0].txn
-    status, first, following, rtc, quality, batch, stan, owed, message = laptop.ask(port.STATUS)
+    status, first, following, rtc, quality, batch, stan, owed, message, batch_line, refused = laptop.ask(port.STATUS)
     assert (status, first, following, batch) == (0, 0, len(sim.entries()), 1)
     assert rtc == sim.clock.rtc and quality == sim.clock.quality
     assert stan == sim.state.stan and [2, txn] in owed and message == ""
+    assert batch_line == [1, 0, sim.state.opened, 0, 0, 0, 0] and refused == []
 
 
 def test_checkpoint_answers_with_the_head_behind_its_export_entry():

@@ -215,7 +215,7 @@ def test_every_source_of_a_message_field_is_documented():
     simulated.pay()
     t = simulated.state.txns[simulated.state.last_approved]
     t.original = [0, 1, 1, "1123", "", "", 1]
-    values = messages._values(simulated.terminal.profile, t, {"mti": "0200"})
+    values = messages.values_of(simulated.terminal.profile, t, {"mti": "0200"})
     assert len(values) > 15
     card = {"pan", "expiry", "card_seq", "track2", "icc", "pin_block", "tid", "mid", "mac"}
     assert set(values) | card <= words

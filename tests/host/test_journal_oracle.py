@@ -28,7 +28,9 @@ BODIES = {
     n.BOOT: "boot", n.CLOCK: "clock", n.CONFIG: "config", n.SIGNON: "signon", n.INTENT: "intent", n.REPLY: "reply",
     n.OUTCOME: "outcome", n.CONNECT_FAIL: "connect-fail", n.REVERSAL_SENT: "reversal-sent",
     n.REVERSAL_REPLY: "reversal-reply", n.UNRESOLVED: "unresolved", n.HUMAN: "human", n.SLIP: "slip",
-    n.TAMPER: "tamper", n.EXPORT: "export", n.FAULT: "fault",
+    n.TAMPER: "tamper", n.EXPORT: "export", n.FAULT: "fault", n.SETTLE_SENT: "settle-sent",
+    n.SETTLE_REPLY: "settle-reply", n.UPLOAD_REPLY: "upload-reply", n.BATCH_CLOSED: "batch-closed",
+    n.VAULT_DESTROYED: "vault-destroyed", n.UNSETTLED: "unsettled",
 }  # fmt: skip
 
 
@@ -38,12 +40,12 @@ def wait(sim, ms=400000, times=4):
         sim.idle()
 
 
-def human(sim, txn):
+def human(sim, txn, decision=1):
     buf = bytearray(400)
-    payload = cbor2.dumps([txn, 1, "Zhang San 张三", "confirmed by phone"])
+    payload = cbor2.dumps([txn, decision, "Zhang San 张三", "confirmed by phone"])
     key = jm.hkdf(simulated.MASTER, simulated.JOURNAL_ID, b"posfw/role/supervisor/1" + simulated.TERMINAL_ID.encode())
     size = seal.write(memoryview(buf), payload, key, b"posfw/human/1" + simulated.JOURNAL_ID)
-    assert sim.terminal.human(bytes(buf[:size])) is None
+    assert sim.terminal.service.host.human(bytes(buf[:size])) is None
 
 
 def cut(sim, hook):
@@ -58,6 +60,24 @@ def cut(sim, hook):
         sim.pay()
     setattr(holder, name, None)
     sim.start()
+    wait(sim)
+
+
+def settle(sim):
+    """A batch that does not balance, whose replies go astray and of which one record is refused and written off."""
+    stan = sim.pay()["stan"]
+    sim.host.lose.add(stan)
+    sim.host.refuse_records[stan] = "14"
+    sim.board.link.close()
+    sim.host.refuse = 1
+    sim.host.faults = ["silent", "garbled", None, "close"]
+    sim.terminal.settle()
+    wait(sim, times=40)
+    assert sim.state.batch == 2
+    ((number, _, _),) = sim.state.refused
+    sim.terminal.present_again()
+    human(sim, number, n.HUMAN_WRITTEN_OFF)
+    sim.terminal.print_detail(closed=True)
     wait(sim)
 
 
@@ -108,7 +128,8 @@ def story(profile_name, **geometry):
     assert debt.phase == 3
     human(sim, debt.txn)
     sim.host.faults = []
-    assert sim.terminal.set_time(sim.clock.rtc + 60) is None
+    settle(sim)
+    assert sim.terminal.service.host.set_time(sim.clock.rtc + 60) is None
     board.usb.to_device = b"\x05x\x00"
     wait(sim)
     # A torn program at the journal's end.
@@ -116,7 +137,7 @@ def story(profile_name, **geometry):
     at = ring.header.block * board.flash.block_size + ring.pos
     board.flash.store.view[at : at + 7] = b"\x60\x00\x12torn"
     sim.start()
-    sim.terminal.export(bytes(range(16)), n.AUDITOR)
+    sim.terminal.service.host.export(bytes(range(16)), n.AUDITOR)
     board.tamper.open = True
     sim.idle()
     return sim
@@ -199,7 +220,7 @@ def test_each_entry_fits_the_published_cddl(profile_name, size, unit):
         assert cbor2.loads(entry)[:2] == [bytes.fromhex("A10105"), {}]
         payload_schema.validate_cbor(cbor2.dumps(payload))
         if payload[1] == n.SNAPSHOT:
-            assert payload[6][0] == 1
+            assert payload[6][0] == 2
             continue
         linked = " with original" if payload[1] == n.INTENT and payload[6][9] is not None else ""
         try:

@@ -11,7 +11,7 @@ from interpreters import ROOT, tool
 ORDER = ["terminal", "engine", "acquirer", "receipt", "service", "journal", "codec", "crypto"]
 FOREIGN = {"tools", "poslab", "posaudit", "tests", "sim"}  # never on a device
 SIBLINGS = [{"codec", "crypto"}]  # one layer
-SHARED = {"numbers", "hal", "micro"}  # numbers and words, known to all
+SHARED = {"numbers", "hal", "micro", "overlay"}  # numbers and words, known to all
 CONTRACT = {"interfaces"}  # for people and type checkers: imported by nothing
 
 DEVICE = sorted(p for package in ("posfw", "board") for p in (ROOT / package).rglob("*.py"))

@@ -51,7 +51,7 @@ def test_the_cddl_refuses_what_is_not_in_the_form():
     ]
     for schema, value in [
         *((entry_schema, w) for w in wrong),
-        (payload_schema, [0, 25, 1, 1, 1, 0, []]),
+        (payload_schema, [0, 26, 1, 1, 1, 0, []]),
         (payload_schema, [0, 1, 1, 1, 1, 4, []]),
         (payload_schema, [0, 1, 1, 1, 1, 0]),
         (bodies["boot-body"], ["x", 4, 0]),
@@ -91,8 +91,9 @@ def test_an_honest_power_cut_is_no_finding(check):
     assert len(report.power_cuts) == 7
 
 
-def test_entries_are_what_cwt_and_the_cddl_say_they_are():
-    maker = jm.day()
+@pytest.mark.parametrize("story", [jm.day, jm.balanced_day, lambda: jm.upload_day()[0]])
+def test_entries_are_what_cwt_and_the_cddl_say_they_are(story):
+    maker = story()
     entry_schema, payload_schema, bodies = jm.cddl_schemas()
     names = {
         jm.BOOT: "boot",
@@ -112,8 +113,18 @@ def test_entries_are_what_cwt_and_the_cddl_say_they_are():
         jm.EXPORT: "export",
         jm.FAULT: "fault",
     }
-    assert {f"{n}-body" for n in names.values()} | {"intent-body with original"} == set(bodies)
-    assert {p[1] for p in maker.payloads} == set(names)
+    settlement = {
+        jm.SETTLE_SENT: "settle-sent",
+        jm.SETTLE_REPLY: "settle-reply",
+        jm.UPLOAD_REPLY: "upload-reply",
+        jm.BATCH_CLOSED: "batch-closed",
+        jm.VAULT_DESTROYED: "vault-destroyed",
+        jm.UNSETTLED: "unsettled",
+    }
+    assert story is not jm.day or {p[1] for p in maker.payloads} == set(names)
+    names.update(settlement)
+    special = {"intent-body with original", "config-body without counting"}
+    assert {f"{n}-body" for n in names.values()} | special == set(bodies)
     for i, (raw, payload) in enumerate(zip(maker.entries, maker.payloads, strict=True)):
         entry_schema.validate_cbor(raw)
         assert cbor2.loads(raw)[:2] == [bytes.fromhex("A10105"), {}]
@@ -291,7 +302,7 @@ SEALED_BUT_WRONG = {
     "non-shortest": GOOD[:-1] + b"\x18\x01",
     "trailing": GOOD + b"\x00",
     "wrong number": cbor2.dumps([5, 20, 1, 9999, jm.NOON, 2, [1]]),
-    "kind": cbor2.dumps([4, 25, 1, 9999, jm.NOON, 2, [1]]),
+    "kind": cbor2.dumps([4, 26, 1, 9999, jm.NOON, 2, [1]]),
     "quality": cbor2.dumps([4, 20, 1, 9999, jm.NOON, 4, [1]]),
     "boot goes back": cbor2.dumps([4, 20, 0, 9999, jm.NOON, 2, [1]]),
     "ms goes back": cbor2.dumps([4, 20, 1, 1, jm.NOON, 2, [1]]),

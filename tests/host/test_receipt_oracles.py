@@ -9,11 +9,19 @@ from escpos.constants import QR_ECLEVEL_M, TXT_STYLE
 from escpos.printer import Dummy
 from poslab.preview import TRUNCATED, PreviewError, preview
 
-from posfw.receipt import escpos, text, text_en, text_technician, text_zh
+from posfw.receipt import escpos, text, text_en, text_messages, text_technician, text_zh
 from posfw.receipt.glyphs import TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = ROOT / "tools" / "generate_glyphs.py"
+TABLES = {
+    "TEXT": (text_zh.TEXT, text_en.TEXT),
+    "CAUSES": (text_zh.CAUSES, text_en.CAUSES),
+    "CODES": (text_zh.CODES, text_en.CODES),
+    "messages": (text_messages.ZH, text_messages.EN),
+    "technician": (text_technician.ZH, text_technician.EN),
+}
+MOST_BYTES = 2560  # of one string: a heap long in use has no larger room in one piece
 
 
 def dummy(name, *args, **kwargs):
@@ -45,19 +53,33 @@ def test_each_glyph_is_what_the_codec_says_in_rising_order():
 
 
 def test_every_character_of_the_catalogues_has_a_glyph():
-    for module in (text_zh, text_en):
-        for table in (module.TEXT, module.CAUSES, module.CODES, text_technician.ZH, text_technician.EN):
-            assert escpos.missing(table) == ""
-            assert escpos.encode(table.replace("\n", " ")) == table.replace("\n", " ").encode("gb18030")
+    for table in (table for both in TABLES.values() for table in both):
+        for part in table:
+            assert escpos.missing(part) == ""
+            assert escpos.encode(part.replace("\n", " ")) == part.replace("\n", " ").encode("gb18030")
 
 
 def rows(table):
-    return [line.split(" ", 1) for line in table.strip("\n").split("\n")]
+    return [line.split(" ", 1) for part in table for line in part.strip("\n").split("\n")]
 
 
-@pytest.mark.parametrize("name", ["TEXT", "CAUSES", "CODES"])
+@pytest.mark.parametrize("name", TABLES)
+def test_each_part_of_a_table_is_small_and_whole(name):
+    for table in TABLES[name]:
+        assert type(table) is tuple
+        for part in table:
+            assert part[0] == "\n" and part[-1] == "\n" and part[1] != "\n"
+            assert len(part.encode()) <= MOST_BYTES
+
+
+def test_no_key_is_both_a_slips_and_the_displays():
+    both = {row[0] for row in rows(text_zh.TEXT)} & {row[0] for row in rows(text_messages.ZH)}
+    assert both == set()
+
+
+@pytest.mark.parametrize("name", TABLES)
 def test_both_languages_have_the_same_keys_each_once(name):
-    zh, en = rows(getattr(text_zh, name)), rows(getattr(text_en, name))
+    zh, en = map(rows, TABLES[name])
     assert [row[0] for row in zh] == [row[0] for row in en]
     assert len({row[0] for row in zh}) == len(zh)
     for row, other in zip(zh, en, strict=True):
@@ -76,6 +98,8 @@ reversal_pending_block reversal_unresolved journal_full flash_failed vault_full 
 clock_back clock_unknown tampered paper_out printer_fault slip_owed not_signed_on signon_ok signon_failed
 bad_request bad_amount bad_card original_not_found already_voided batch_limit stan_exhausted link_down
 wrong_config profile_error debt_limit busy
+settling settled settle_failed settle_unresolved batch_empty batch_overdue totals_differ uploading upload_blocked
+record_refused presenting presented nothing_refused detail_done cancelled journal_newer present_failed
 """
 
 
@@ -83,6 +107,7 @@ def test_the_operator_messages_the_engine_may_show():
     for key in MESSAGES.split():
         assert text.message("zh", key) and text.message("en", key)
         assert "%" not in text.message("zh", key, "a", "b") + text.message("en", key, "a", "b")
+    assert {row[0] for row in rows(text_messages.ZH)} | {"profile_error"} == set(MESSAGES.split())
 
 
 def test_the_committed_table_is_the_generators():

@@ -19,7 +19,9 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "journal-format.md"
 
 BOOT, CLOCK, CONFIG, SIGNON, SNAPSHOT, INTENT, REPLY, OUTCOME = range(1, 9)
 CONNECT_FAIL, REVERSAL_SENT, REVERSAL_REPLY, UNRESOLVED, HUMAN, SLIP = range(9, 15)
-TAMPER, EXPORT, FAULT = 20, 21, 24
+SETTLE_SENT, SETTLE_REPLY, UPLOAD_REPLY, BATCH_CLOSED, VAULT_DESTROYED = range(15, 20)
+TAMPER, EXPORT, FAULT, UNSETTLED = 20, 21, 24, 25
+UNIONPAY, ISO_1987 = "122010", "132010"  # how the two shipped profiles count
 
 NOON = 1_780_286_400  # 2026-06-01 04:00:00 UTC, 12:00 in Shanghai
 
@@ -112,26 +114,17 @@ class Maker:
 
     # -- what a terminal goes through
 
-    def begin(self, utc_offset_min=480):
-        self.add(
-            CONFIG,
-            [
-                self.terminal_id,
-                "80000042",
-                "898310000000042",
-                "TEA HOUSE 茶馆",
-                "unionpay",
-                bytes(32),
-                utc_offset_min,
-                "156",
-            ],
-        )
+    def begin(self, utc_offset_min=480, counting=UNIONPAY):
+        """counting None: a CONFIG from before settlement."""
+        where = [self.terminal_id, "80000042", "898310000000042", "TEA HOUSE 茶馆"]
+        how = [] if counting is None else [counting]
+        self.add(CONFIG, [*where, "unionpay", bytes(32), utc_offset_min, "156", *how])
         self.add(BOOT, ["1.0.0", 1, 0])
         self.add(SIGNON, [1, 0, "", ""])
         self.add(SIGNON, [1, 1, "00", "260601120003"])
         return self
 
-    def intent(self, stan, batch=1, amount=12800, kind=1, original=None):
+    def intent(self, stan, batch=1, amount=12800, kind=1, original=None, mode=5, scheme=1):
         return self.add(
             INTENT,
             [
@@ -140,9 +133,9 @@ class Maker:
                 kind,
                 amount,
                 "156",
-                5,
-                "622848******1234",
-                1,
+                mode,
+                "622848******1234" if scheme < 2 else "400000******0002",
+                scheme,
                 "A000000333010101",
                 original,
                 "01",
@@ -150,8 +143,8 @@ class Maker:
             ],
         )
 
-    def approved_sale(self, stan, batch=1, amount=12800, kind=1, original=None, slip=1):
-        txn = self.intent(stan, batch, amount, kind, original)
+    def approved_sale(self, stan, batch=1, amount=12800, kind=1, original=None, slip=1, mode=5, scheme=1):
+        txn = self.intent(stan, batch, amount, kind, original, mode, scheme)
         self.add(REPLY, [txn, 1, stan, "00", f"{stan:012}", f"A{stan:05}", 640])
         self.add(OUTCOME, [txn, 1, 0, "", 0])
         self.slip(txn, slip)
@@ -181,6 +174,59 @@ class Maker:
         self.add(REVERSAL_REPLY, [txn, verdict, code, "", 500, retry])
         if verdict == 1:
             self.slip(txn, 6)
+
+    def original(self, txn):
+        """What a void or refund of `txn` carries of it."""
+        body = self.payloads[txn][6]
+        return [txn, body[1], body[0], "0601", f"{body[0]:012}", f"A{body[0]:05}", body[3]]
+
+    # -- settlement
+
+    def settle(self, batch=1, reason=1):
+        """Close of day begun; returns the settlement's number."""
+        return self.add(SETTLE_SENT, [0, batch, 0, [reason], 0])
+
+    def totals(self, stan, totals, batch=1, flags=(1, 1), then=5, host=(), verdict=1, code="00", retry=0):
+        """Totals sent and answered; verdict 0: no reply at all."""
+        sent = self.add(SETTLE_SENT, [1, batch, stan, list(totals), 0])
+        if verdict:
+            self.totals_reply(stan, flags, then, host, verdict, code, retry)
+        return sent
+
+    def totals_reply(self, stan, flags=(1, 1), then=5, host=(), verdict=1, code="00", retry=0):
+        return self.add(SETTLE_REPLY, [1, stan, verdict, code, list(flags), list(host), then, 600, retry])
+
+    def upload(self, stan, numbers, codes=None, refused=(), batch=1, verdict=1, purpose=2):
+        sent = self.add(SETTLE_SENT, [purpose, batch, stan, list(numbers), 0 if purpose == 4 else self.seq])
+        if verdict:
+            self.upload_reply(stan, numbers, codes, refused, verdict, purpose)
+        return sent
+
+    def upload_reply(self, stan, numbers, codes=None, refused=(), verdict=1, purpose=2):
+        codes = codes if codes is not None else ["00"] * len(numbers) if verdict == 1 else []
+        code = "00" if verdict == 1 else "30" if verdict == 11 else ""
+        retry = 0 if verdict in (1, 11) else 15000
+        return self.add(UPLOAD_REPLY, [purpose, stan, verdict, code, codes, list(refused), 550, retry])
+
+    def end(self, stan, count, batch=1, then=5, code="00", verdict=1):
+        self.add(SETTLE_SENT, [3, batch, stan, [count], 0])
+        self.add(SETTLE_REPLY, [3, stan, verdict, code, [], [], then, 500, 0 if then else 15000])
+
+    def close(self, totals, batch=1, how=1, host=(), flags=(1, 1), uploaded=0, refused=0, unresolved=0, moved=0):
+        """The batch's end: BATCH_CLOSED, its slip, the vault key destroyed. Returns the BATCH_CLOSED entry's number."""
+        body = [batch, how, list(totals), list(host), list(flags), uploaded, refused, unresolved, batch % 999999 + 1]
+        closed = self.add(BATCH_CLOSED, body)
+        self.slip(closed, 9)
+        self.add(VAULT_DESTROYED, [batch, moved])
+        return closed
+
+    def unsettled(self, cause, code="", number=0, batch=1, slip=10):
+        seq = self.add(UNSETTLED, [batch, cause, code, number])
+        self.slip(seq, slip)
+        return seq
+
+    def decide(self, number, decision, name="Li Wei", reason="agreed by phone"):
+        return self.add(HUMAN, [number, decision, name, reason, b"\x84" + bytes(60)])
 
 
 def small():
@@ -221,6 +267,54 @@ def day():
     return m
 
 
+def balanced_day():
+    """Two domestic sales, one international, a refund: totals agreed at once, one silence before."""
+    m = Maker().begin()
+    m.approved_sale(2, amount=10000)
+    m.approved_sale(3, amount=2500, mode=2)
+    m.approved_sale(4, amount=7000, scheme=2)
+    m.approved_sale(5, amount=500, kind=3, slip=3)
+    m.declined_sale(6)
+    totals = [12500, 2, 500, 1, 7000, 1, 0, 0]
+    m.settle()
+    m.add(CONNECT_FAIL, [None, 2, 15000, 1])
+    m.totals(7, totals, verdict=2, code="", flags=(), then=0, retry=15000)
+    m.power_cycle()
+    m.totals_reply(7, host=totals)
+    m.close(totals, host=totals)
+    m.export()
+    return m
+
+
+def upload_day():
+    """Totals that differ, an upload in two messages with a silence, a refused record, one that is then taken when it is
+    presented again in the next batch, one that is written off. Returns (maker, {name: number})."""
+    m = Maker().begin()
+    sales = [m.approved_sale(stan, amount=stan * 1000) for stan in (2, 3, 4, 5)]
+    refused, hopeless = sales[1], sales[3]
+    totals = [14000, 4, 0, 0, 0, 0, 0, 0]
+    host = [11000, 3, 0, 0, 0, 0, 0, 0]
+    begun = m.settle(reason=2)
+    m.totals(6, totals, flags=(2, 1), then=2, host=host, code="00")
+    differ = m.unsettled(10, "00")
+    m.upload(7, sales[:2], ["00", "30"], [1])
+    first = m.unsettled(11, "30", refused, slip=16)
+    m.upload(8, sales[2:], verdict=2)
+    m.power_cycle(1)
+    m.upload_reply(8, sales[2:], ["94", "12"], [1])
+    m.unsettled(11, "12", hopeless, slip=16)
+    m.end(9, 4)
+    closed = m.close(totals, how=2, host=host, flags=(2, 1), uploaded=2, refused=2, moved=2)
+    later = m.approved_sale(10, batch=2, amount=100)
+    again = m.upload(11, [refused], ["00"], purpose=4)
+    written = m.decide(hopeless, 4)
+    m.slip(written, 14)
+    m.export()
+    names = {"begun": begun, "differ": differ, "refused": refused, "hopeless": hopeless, "first": first,
+             "closed": closed, "later": later, "again": again, "written": written, "good": sales[0]}  # fmt: skip
+    return m, names
+
+
 # -- CDDL
 
 
@@ -240,14 +334,18 @@ def cddl_schemas():
         ("uint / null", "maybe-uint"),
         ("original = [", "original-ref = ["),
         ("any-body ]", "any ]"),
+        ("? counting:", "counting:"),  # takes one optional item for an array of at most one
     ):
         assert inline in text
         text = text.replace(inline, rule)
     text += "\nmaybe-uint = uint / null\n"
+    older = text.replace(',\n                counting: tstr .regexp "[0-3]{6}" ]', " ]")
+    assert older != text
     linked, text = text.replace("REF", "original-ref"), text.replace("REF", "null")
     entry = text.split("\n\n")[0].replace("h'A10105'", "bstr .size 3")
     assert "bstr .size 3" in entry
     by_kind = {name: pycddl.Schema(f"start = {name}\n{text}") for name in bodies}
+    by_kind["config-body without counting"] = pycddl.Schema(f"start = config-body\n{older.replace('REF', 'null')}")
     by_kind["intent-body with original"] = pycddl.Schema(f"start = intent-body\n{linked}")
     return pycddl.Schema(entry), pycddl.Schema("start = payload\n" + text), by_kind
 

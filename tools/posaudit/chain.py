@@ -13,7 +13,7 @@ from typing import Any
 from posaudit.keys import AuditorKeys
 from posaudit.posj import FormatError, measure, payload_bytes, strict_loads
 
-KIND_BOOT, KIND_EXPORT, KIND_LAST = 1, 21, 24
+KIND_BOOT, KIND_EXPORT, KIND_LAST = 1, 21, 25
 _STRUCTURE = b"\x84\x64MAC0\x43\xa1\x01\x05\x58\x20"  # ["MAC0", << {1: 5} >>, bstr(32)
 _RATCHET = b"posfw/ratchet/1"
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from posaudit import cli_device, cli_files
+from posaudit import cli_device, cli_files, cli_reconcile
 from posaudit.cli_base import JsonOption, app, emit, guarded, keys_app
 from posaudit.keys import AuditorKeys
 from posaudit.ports import forgiving_output
 
-__all__ = ["app", "cli_device", "cli_files", "main"]  # importing the two registers their commands
+__all__ = ["app", "cli_device", "cli_files", "cli_reconcile", "main"]  # importing them registers their commands
 
 
 @keys_app.command("new")

@@ -27,11 +27,12 @@ from posaudit.cli_base import (
     nonce_of,
     verdict,
 )
-from posaudit.describe import Context
+from posaudit.describe import Context, code_meaning
 from posaudit.keys import AuditorKeys
 from posaudit.ports import clean_text
 from posaudit.pull import pull
 from posaudit.texts import has, numbered, say
+from posfw.receipt.text import cause_text
 
 
 @app.command("pull")
@@ -119,14 +120,40 @@ def status(
     shown = f"{Context().time(s.rtc)} UTC" if s.rtc else "-"
     print(say(tongue, "status_clock", time=shown, quality=numbered(tongue, "quality", s.rtc_quality)))
     print(say(tongue, "status_next", batch=f"{s.batch:06}", stan=f"{s.next_stan:06}"))
+    if s.settlement is not None:
+        _print_settlement(s.settlement, tongue)
     for what, txn in s.owed:
-        known = f"what{what}"
-        name = say(tongue, known) if has(known) else say(tongue, "what_other", what=what)
-        print(say(tongue, "status_owes", what=name, txn=txn))
+        print(_owed_line(tongue, what, txn))
+        advice = f"advice{what}"
+        if has(advice):
+            print(say(tongue, advice, txn=txn))
+    for number, batch, code in s.refused or []:
+        meant = code_meaning(tongue, code)
+        print(say(tongue, "status_refused", number=number, batch=f"{batch:06}", code=meant))
     if not s.owed:
         print(say(tongue, "status_owes_nothing"))
     if s.message:
         print(say(tongue, "status_says", message=s.message))
+
+
+def _print_settlement(s: control.Settlement, lang: str) -> None:
+    phase = numbered(lang, "phase_settle", s.phase)
+    values = {"batch": f"{s.batch:06}", "phase": phase, "acknowledged": s.acknowledged, "refused": s.refused}
+    if s.opened:
+        print(say(lang, "status_batch", time=f"{Context().time(s.opened)} UTC", **values))
+    else:
+        print(say(lang, "status_batch_empty", **values))
+    if s.cause:
+        print(say(lang, "status_cause", cause=cause_text(lang, "merchant", s.cause)))
+        print("  " + cause_text(lang, "technician", s.cause))
+
+
+def _owed_line(lang: str, what: int, txn: int) -> str:
+    if has(f"owes{what}"):
+        return say(lang, f"owes{what}", txn=txn)
+    known = f"what{what}"
+    name = say(lang, known) if has(known) else say(lang, "what_other", what=what)
+    return say(lang, "status_owes", what=name, txn=txn)
 
 
 @app.command()
@@ -134,16 +161,30 @@ def status(
 def resolve(
     port: PortOption,
     keys: KeysOption,
-    txn: Annotated[int, typer.Option("--txn", help="The transaction's number, as `posaudit status` shows it.", min=0)],
+    txn: Annotated[
+        int,
+        typer.Option(
+            "--txn",
+            help="The number of the transaction or refused record, as `posaudit status` shows it; for batch-closed the "
+            "close of day's, as `posaudit explain` shows it.",
+            min=0,
+        ),
+    ],
     decision: Annotated[
         str,
-        typer.Option("--decision", help="What is known now: reversed or charged (the acquirer confirmed), or other."),
+        typer.Option(
+            "--decision",
+            help="What is known now. Of an unresolved reversal: reversed or charged (the acquirer confirmed), or "
+            "other. Of a refused record: written-off. Of a batch that cannot be settled: batch-closed.",
+        ),
     ],
     name: Annotated[str, typer.Option("--name", help="Who decides. The name stays in the journal.")],
     reason: Annotated[str, typer.Option("--reason", help="Why. The reason stays in the journal.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Take over an unresolved reversal as a supervisor, with a signed entry in the terminal's journal."""
+    """Decide as a supervisor on an unresolved reversal, a refused record, or a batch that cannot be settled.
+
+    The decision is signed and stays in the terminal's journal."""
     if decision not in control.DECISIONS:
         raise Trouble(f"There is no decision {decision!r}: use one of {', '.join(control.DECISIONS)}.")
     key_file = AuditorKeys.load(keys)
@@ -152,7 +193,8 @@ def resolve(
     if as_json:
         emit({"txn": txn, "decision": decision, "name": name, "reason": reason})
     else:
-        print(f"Transaction #{txn} is closed by {clean_text(name)}: {decision}. The decision is in the journal.")
+        what = {"written-off": "Record", "batch-closed": "Close of day"}.get(decision, "Transaction")
+        print(f"{what} #{txn} is closed by {clean_text(name)}: {decision}. The decision is in the journal.")
 
 
 @app.command("time")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from posaudit import explain, show
+from posaudit import batch_lines, batch_story, explain, show
 from posaudit.cli_base import (
     FINDINGS,
     TROUBLE,
@@ -71,7 +71,7 @@ def verify(
         raise typer.Exit(FINDINGS)
 
 
-def _verified(path: Path, keys: Path | None, lang: str) -> tuple[Report | None, set[int] | None]:
+def verified(path: Path, keys: Path | None, lang: str) -> tuple[Report | None, set[int] | None]:
     """Verify first if there are keys, and say on stderr what holds: (report, offsets of the proven entries)."""
     if keys is None:
         console.print(say(lang, "not_verified"), markup=False, soft_wrap=True)
@@ -101,7 +101,7 @@ def show_command(
         wanted.kind = kind_number(kind)
         if wanted.kind is None:
             raise Trouble(f"There is no kind {kind!r}: use one of {', '.join(KINDS.values()).lower()}.")
-    report, proven = _verified(file, keys, tongue)
+    report, proven = verified(file, keys, tongue)
     manifest, entries = show.read_entries(file)
     context = Context(tongue)
     if as_json:
@@ -137,28 +137,55 @@ def show_command(
 def explain_command(
     file: Annotated[Path, typer.Argument(help="A pulled file (.posj).")],
     stan: Annotated[int | None, typer.Option("--stan", help="The transaction's STAN, as the slip shows it.")] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="The batch, where a STAN occurs in several.")] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", help="With --stan, the batch, where a STAN occurs in several. Alone: tell the batch."),
+    ] = None,
+    at: Annotated[
+        int | None, typer.Option("--at", help="With --batch alone: an entry in it, where the number occurs again.")
+    ] = None,
     txn: Annotated[int | None, typer.Option("--txn", help="The transaction's number instead of its STAN.")] = None,
     keys: MaybeKeysOption = None,
     lang: LangOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell one transaction in plain words: what happened, why, what is owed, and the evidence."""
+    """Tell one transaction, or one batch, in plain words: what happened, why, what is owed, and the evidence."""
     tongue = choose_lang(lang)
+    if stan is None and txn is None and batch is not None:
+        _explain_batch(file, batch, at, keys, tongue, as_json)
+        return
     if (stan is None) == (txn is None):
-        raise Trouble("Say which transaction: --stan N as on the slip, or --txn N.")
+        raise Trouble("Say which transaction: --stan N as on the slip, or --txn N. Or which batch: --batch N.")
+    if at is not None:
+        raise Trouble("--at ENTRY goes with --batch alone.")
     try:
         number = explain.find_txn(file, stan, batch, txn)
     except explain.Ambiguous as several:
         _list_candidates(several.candidates, tongue)
         raise Trouble(f"STAN {stan} occurs more than once: choose with --batch, or with --txn.") from None
-    report, proven = _verified(file, keys, tongue)
+    report, proven = verified(file, keys, tongue)
     story = explain.read_story(file, number, tongue, proven)
     if as_json:
         emit(explain.to_dict(story, report))
     else:
         print("\n".join(explain.lines(story, report)))
     if report is not None and not report.ok:
+        raise typer.Exit(FINDINGS)
+
+
+def _explain_batch(file: Path, batch: int, at: int | None, keys: Path | None, lang: str, as_json: bool) -> None:
+    report, proven = verified(file, keys, lang)
+    try:
+        story = batch_story.read_batch(file, batch, at, lang, proven)
+    except batch_story.NoBatch as error:
+        for line in batch_story.listed(error.batches, lang):
+            console.print(line, markup=False, soft_wrap=True)
+        raise
+    if as_json:
+        emit(batch_story.to_dict(story, report))
+    else:
+        print("\n".join(batch_lines.lines(story, report)))
+    if story.batch.odd or (report is not None and not report.ok):
         raise typer.Exit(FINDINGS)
 
 

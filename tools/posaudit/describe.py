@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from posaudit.batches import judged
 from posaudit.names import KINDS, well_shaped
 from posaudit.texts import has, numbered, say
 from posfw import numbers as n
-from posfw.receipt.text import code_text, find
+from posfw.receipt.text import cause_text, code_text, find
 
 # ISO 4217 numeric: (letters, digits after the point). Others are shown with their number and two digits.
 _CURRENCIES = {
@@ -92,8 +93,42 @@ def slip_name(lang: str, slip: int) -> str:
     return numbered(lang, "slip", slip)
 
 
-def _verdict(lang: str, verdict: int, code: str, ms: int, rrn: str = "", auth: str = "") -> str:
-    key = f"verdict{verdict}"
+def totals_text(lang: str, totals: list[int], currency: str) -> str:
+    """Eight totals in one line; what is zero is left out."""
+    parts = []
+    for at, scheme, direction in PLACES:
+        amount, count = totals[at : at + 2]
+        if amount or count:
+            names = say(lang, f"scheme{scheme}"), say(lang, f"direction{direction}")
+            parts.append(
+                say(
+                    lang,
+                    "totals_part",
+                    scheme=names[0],
+                    direction=names[1],
+                    count=count,
+                    amount=money(amount, currency),
+                )
+            )
+    return ", ".join(parts) or say(lang, "totals_none")
+
+
+# Where a total stands among the eight, scheme (0 domestic), direction (0 debit)
+PLACES = ((0, 0, 0), (2, 0, 1), (4, 1, 0), (6, 1, 1))
+
+
+def code_meaning(lang: str, code: str) -> str:
+    """A response code with its meaning; a dash if there is none."""
+    return say(lang, "code_meaning", code=code, meaning=code_text(lang, code)) if code else "-"
+
+
+def how_closed(lang: str, how: int) -> str:
+    """How a batch was closed."""
+    return say(lang, f"how{how}") if has(f"how{how}") else say(lang, "how_other", how=how)
+
+
+def _verdict(lang: str, verdict: int, code: str, ms: int, rrn: str = "", auth: str = "", refusal: str = "") -> str:
+    key = refusal if refusal and verdict == n.V_REFUSED else f"verdict{verdict}"
     if not has(key):
         return say(lang, "verdict_unknown", verdict=verdict)
     nothing = say(lang, "none")
@@ -174,6 +209,88 @@ def _signon(lang: str, b: list[Any], c: Context) -> str:
     return say(lang, "signon", what=_verdict(lang, b[1], b[2], 0) + (f" ({b[2]}: {meaning})" if b[2] else ""))
 
 
+def _config(lang: str, b: list[Any], c: Context) -> str:
+    counting = ""
+    if len(b) > 8:
+        ways = [say(lang, f"count{way}", type=type_name(lang, i + 1)) for i, way in enumerate(b[8])]
+        counting = say(lang, "counting", how=", ".join(ways))
+    return say(lang, "config", terminal_id=b[0], tid=b[1], mid=b[2], merchant=b[3], profile=b[4], counting=counting)
+
+
+def _connect_fail(lang: str, b: list[Any], c: Context) -> str:
+    times = say(lang, "times", count=b[3]) if b[3] > 1 else ""
+    what = say(lang, "connect_fail", stage=numbered(lang, "stage", b[1]), times=times, retry=_retry(lang, b[2]))
+    return what if b[0] is not None else say(lang, "connect_fail_batch", what=what)
+
+
+def _settle_sent(lang: str, b: list[Any], c: Context) -> str:
+    purpose, batch, stan, items, _ = b
+    key = f"settle_sent{purpose}" if has(f"settle_sent{purpose}") else "settle_sent"
+    of_records = purpose in (n.P_UPLOAD, n.P_AGAIN)
+    return say(
+        lang, key, purpose=purpose, batch=f"{batch:06}", stan=f"{stan:06}",
+        reason=numbered(lang, "by", items[0]) if purpose == n.P_BEGIN else "",
+        totals=totals_text(lang, items, c.currency) if purpose == n.P_TOTALS else "",
+        count=items[0] if purpose == n.P_END else len(items),
+        records=" ".join(f"#{number}" for number in items) if of_records else "",
+    )  # fmt: skip
+
+
+def _begin(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _settle_reply(lang: str, b: list[Any], c: Context) -> str:
+    purpose, _, verdict, code, flags, _, then, ms, retry = b
+    said = ""
+    if flags:
+        said = say(
+            lang, "flags", domestic=numbered(lang, "flag", flags[0]), international=numbered(lang, "flag", flags[1])
+        )
+    evidence = verdict in (n.V_LATE, n.V_DUPLICATE)
+    return say(
+        lang, "settle_reply", purpose=_begin(numbered(lang, "purpose", purpose)), flags=said,
+        what=_verdict(lang, verdict, code, ms, refusal="refused_now"),
+        then=say(lang, f"then{then}") if has(f"then{then}") and not evidence else "", retry=_retry(lang, retry),
+    )  # fmt: skip
+
+
+def _upload_reply(lang: str, b: list[Any], c: Context) -> str:
+    purpose, _, verdict, code, codes, refused, ms, retry = b
+    result = ""
+    if judged(b) and refused:
+        places = []
+        for place in refused:
+            one = code_meaning(lang, codes[place] if place < len(codes) else code)
+            places.append(say(lang, "nth_record", place=place + 1, code=one))
+        accepted = max(0, len(codes) - len(refused))
+        result = say(lang, "upload_some", accepted=accepted, refused=", ".join(places))
+    elif judged(b):
+        result = say(lang, "upload_all", count=max(1, len(codes)))
+    what = _verdict(lang, verdict, code, ms, refusal="refused_now" if retry else "refused_whole")
+    name = _begin(numbered(lang, "purpose", purpose))
+    return say(lang, "upload_reply", purpose=name, what=what, result=result, retry=_retry(lang, retry))
+
+
+def _batch_closed(lang: str, b: list[Any], c: Context) -> str:
+    return say(
+        lang, "batch_closed", batch=f"{b[0]:06}", how=how_closed(lang, b[1]),
+        totals=totals_text(lang, b[2], c.currency), uploaded=b[5], refused=b[6], unresolved=b[7], next=f"{b[8]:06}",
+    )  # fmt: skip
+
+
+def _unsettled(lang: str, b: list[Any], c: Context) -> str:
+    batch, cause, code, number = b
+    key = f"unsettled{cause}"
+    if not has(key) or (cause == n.CAUSE_NOT_SETTLED and code):  # with a code it is the host's word, not the clock's
+        key = "unsettled"
+    said = say(lang, "with_code", code=code_meaning(lang, code)) if code else ""
+    return say(
+        lang, key, batch=f"{batch:06}", code=said, number=number, time=c.time(number) or "?",
+        cause=cause_text(lang, "merchant", cause),
+    )  # fmt: skip
+
+
 def _boot(lang: str, b: list[Any], c: Context) -> str:
     return say(
         lang, "boot", firmware=b[0], cause=numbered(lang, "reset", b[1]), unclean=say(lang, "unclean") if b[2] else ""
@@ -183,14 +300,12 @@ def _boot(lang: str, b: list[Any], c: Context) -> str:
 _WRITERS = {
     n.BOOT: _boot,
     n.CLOCK: _clock,
-    n.CONFIG: lambda lang, b, c: say(lang, "config", terminal_id=b[0], tid=b[1], mid=b[2], merchant=b[3], profile=b[4]),
+    n.CONFIG: _config,
     n.SIGNON: _signon,
     n.INTENT: _intent,
     n.REPLY: _reply,
     n.OUTCOME: _outcome,
-    n.CONNECT_FAIL: lambda lang, b, c: say(lang, "connect_fail", stage=numbered(lang, "stage", b[1]),
-                                           times=say(lang, "times", count=b[3]) if b[3] > 1 else "",
-                                           retry=_retry(lang, b[2])),
+    n.CONNECT_FAIL: _connect_fail,
     n.REVERSAL_SENT: lambda lang, b, c: say(lang, "reversal_sent", attempt=b[1], reason=b[2]),
     n.REVERSAL_REPLY: _reversal_reply,
     n.UNRESOLVED: lambda lang, b, c: say(lang, "unresolved", attempts=b[1]),
@@ -199,6 +314,12 @@ _WRITERS = {
     n.TAMPER: lambda lang, b, c: numbered(lang, "tamper", b[0]),
     n.EXPORT: lambda lang, b, c: say(lang, "export", role=numbered(lang, "role", b[1]), nonce=b[0].hex()),
     n.FAULT: lambda lang, b, c: say(lang, "fault_entry", area=numbered(lang, "area", b[0]), code=b[1], count=b[2]),
+    n.SETTLE_SENT: _settle_sent,
+    n.SETTLE_REPLY: _settle_reply,
+    n.UPLOAD_REPLY: _upload_reply,
+    n.BATCH_CLOSED: _batch_closed,
+    n.VAULT_DESTROYED: lambda lang, b, c: say(lang, "vault_destroyed", batch=f"{b[0]:06}", moved=b[1]),
+    n.UNSETTLED: _unsettled,
 }  # fmt: skip
 
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from posaudit.batches import Record
+from posaudit.books import Books
 from posaudit.describe import (
     Context,
+    code_meaning,
     decision_name,
     describe,
     kind_name,
@@ -21,6 +24,7 @@ from posaudit.describe import (
 from posaudit.findings import Report
 from posaudit.names import misshapen, txn_of, well_shaped
 from posaudit.posj import Manifest
+from posaudit.settled import settled_lines
 from posaudit.show import read_entries
 from posaudit.texts import say
 from posfw import numbers as n
@@ -29,7 +33,7 @@ from posfw.engine.state import CLOSED, STUCK, State
 from posfw.receipt.text import cause_text, code_text
 
 # What folding a hostile or foreign journal may raise; a journal the terminal wrote raises nothing.
-_FOLD_ERRORS = (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError)
+FOLD_ERRORS = (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class NotFound(Exception):
@@ -66,6 +70,8 @@ class Story:
     voided_by: list[list[Any]] = field(default_factory=list)
     replay_failed_at: int | None = None
     unreadable: list[str] = field(default_factory=list)
+    record: Record | None = None  # its place in its batch
+    refused: str | None = None  # the code, while a refused record waits for a person
 
     @property
     def txn(self) -> int:
@@ -105,7 +111,7 @@ def read_story(path: Any, txn: int, lang: str, proven: Proven = None) -> Story:
         begun = any(_begins(e.payload, txn) and e.offset in proven for e in entries)
         manifest, entries = read_entries(path)
     story: Story | None = None
-    fold = _Fold(Context(lang))
+    fold, books = Fold(Context(lang)), Books()
     for entry in entries:
         p = entry.payload
         true = None if proven is None else entry.offset in proven
@@ -117,22 +123,39 @@ def read_story(path: Any, txn: int, lang: str, proven: Proven = None) -> Story:
             continue
         if believed:
             fold.take(p)
+            books.take(p)
             if story is None and _begins(p, txn):
                 story = Story(p, manifest, fold.context, fold.config)
         if story is not None:
-            _take(story, p, fold.state, believed, true)
+            about = believed and books.concerns(txn)
+            _take(story, p, fold.state, believed, true, about)
     if story is None:
         raise NotFound(f"Entry #{txn} is not the beginning of a transaction.")
     if fold.failed is None:
         try:
             _settle(story, fold.state)
-        except _FOLD_ERRORS:
+        except FOLD_ERRORS:
             fold.failed_at(int(fold.state.seq))
     story.replay_failed_at, story.unreadable = fold.failed, fold.unreadable
+    story.record = books.records.get(txn)
+    if story.record is not None and not story.cause:
+        story.cause = _batch_cause(story.record)
     return story
 
 
-class _Fold:
+def _batch_cause(record: Record) -> int:
+    """Why the money of a transaction that stands may not be there: its batch's reason, or the bank's."""
+    place = record.place
+    if place == "settled":
+        return n.CAUSE_PROCESSING
+    if place in ("refused", "written_off"):
+        return n.CAUSE_UPLOAD
+    if place in ("by_human", "no_batch"):
+        return n.CAUSE_NOT_SETTLED
+    return record.batch.cause() if place == "open" else n.CAUSE_NONE
+
+
+class Fold:
     """The engine's state as the journal unfolds, and where it could no longer be followed."""
 
     def __init__(self, context: Context) -> None:
@@ -155,7 +178,7 @@ class _Fold:
         if self.failed is None:
             try:
                 apply(self.state, p)
-            except _FOLD_ERRORS:
+            except FOLD_ERRORS:
                 self.failed_at(p[0])
 
 
@@ -163,11 +186,11 @@ def _begins(p: list[Any], txn: int) -> bool:
     return bool(p) and p[0] == txn and p[1] == n.INTENT and well_shaped(p)
 
 
-def _take(story: Story, p: list[Any], state: Any, believed: bool, proven: bool | None) -> None:
+def _take(story: Story, p: list[Any], state: Any, believed: bool, proven: bool | None, about: bool) -> None:
     kind, body = p[1], p[6]
-    if txn_of(p) == story.txn:
+    if about or txn_of(p) == story.txn:
         story.events.append((p, True, proven))
-        if believed:
+        if believed and txn_of(p) == story.txn:
             _note(story, kind, body)
         return
     if not believed or not well_shaped(p):
@@ -196,7 +219,7 @@ def _note(story: Story, kind: int, body: list[Any]) -> None:
     elif kind == n.REVERSAL_REPLY and body[1] == n.V_MATCHED:
         story.state = "reversed"
         story.rrn = story.rrn or body[3]
-    elif kind == n.HUMAN:
+    elif kind == n.HUMAN and body[1] != n.HUMAN_WRITTEN_OFF:
         story.state, story.decision = "closed_by_human", body[1]
 
 
@@ -210,6 +233,7 @@ def _settle(story: Story, state: Any) -> None:
     if kept is not None:
         story.cause = kept.cause or story.cause
     story.slips = [slip[1] for slip in state.slips if slip[0] == story.txn]
+    story.refused = next((code for number, _, code in state.refused if number == story.txn), None)
 
 
 def _cause_needed(story: Story) -> bool:
@@ -220,7 +244,11 @@ def _cause_needed(story: Story) -> bool:
 def to_dict(story: Story, report: Report | None) -> dict[str, Any]:
     """For --json."""
     c, b = story.context, story.intent[6]
-    owed = [{"what": "reversal", "attempts": story.debt[0], "failed_connections": story.debt[1]}] if story.debt else []
+    owed: list[dict[str, Any]] = []
+    if story.debt:
+        owed.append({"what": "reversal", "attempts": story.debt[0], "failed_connections": story.debt[1]})
+    if story.refused is not None:
+        owed.append({"what": "refused", "code": story.refused})
     return {
         "verified": report.ok if report else None,
         "findings": [str(f) for f in report.findings] if report else [],
@@ -231,9 +259,21 @@ def to_dict(story: Story, report: Report | None) -> dict[str, Any]:
         "cause_text": {a: cause_text(c.lang, a, story.cause) for a in _AUDIENCES} if _cause_needed(story) else {},
         "owed": [*owed, *({"what": "slip", "slip": s, "name": slip_name(c.lang, s)} for s in story.slips)],
         "owed_known": story.replay_failed_at is None, "unreadable": story.unreadable,
-        "voided_by": [p[0] for p in story.voided_by],
+        "voided_by": [p[0] for p in story.voided_by], "settlement": _settlement(story),
         "events": [{"seq": p[0], "name": kind_name(p[1]), "time": c.time(p[4]), "boot": p[2], "ms": p[3], "own": own,
                     "proven": proven, "text": describe(p, c)} for p, own, proven in story.events],
+    }  # fmt: skip
+
+
+def _settlement(story: Story) -> dict[str, Any] | None:
+    r = story.record
+    if r is None or r.place == "none":
+        return None
+    closed = r.batch.closed
+    return {
+        "place": r.place, "batch": r.batch.number, "closed": closed[0] if closed else None, "code": r.code,
+        "sent": r.sent, "presented": [code for _, code in r.presented], "written_off": r.written_off,
+        "text": settled_lines(r, story.context),
     }  # fmt: skip
 
 
@@ -270,8 +310,15 @@ def lines(story: Story, report: Report | None) -> list[str]:
         out.append(
             "  " + say(lang, "voided_by", stan=f"{v[0]:06}", batch=f"{v[1]:06}", type=type_name(lang, v[2]), txn=p[0])
         )
+    if story.record is not None:
+        out += ["  " + text for text in settled_lines(story.record, c)]
     if story.state == "approved" and not story.cause:
         out += ["", say(lang, "head_cause"), "  " + say(lang, "no_cause")]
+    elif story.cause == n.CAUSE_PROCESSING:
+        cause = cause_text(lang, "customer", story.cause)
+        smooth = story.record is None or not story.record.presented
+        out += ["", say(lang, "head_cause"), *(["  " + say(lang, "no_cause")] if smooth else [])]
+        out.append("  " + say(lang, "if_not_posted", cause=cause))
     elif _cause_needed(story):
         out += ["", say(lang, "head_cause")]
         out.append("  " + cause_text(lang, "customer", story.cause))
@@ -308,5 +355,8 @@ def _owed(story: Story) -> list[str]:
     if story.replay_failed_at is not None:
         return [say(lang, "no_state", seq=story.replay_failed_at)]
     found = [say(lang, "owed_reversal", attempts=story.debt[0], fails=story.debt[1])] if story.debt else []
+    if story.refused is not None:
+        code, stan = code_meaning(lang, story.refused), f"{story.intent[6][0]:06}"
+        found.append(say(lang, "owed_refused", number=story.txn, stan=stan, code=code))
     found += [say(lang, "owed_slip", slip=slip_name(lang, s)) for s in story.slips]
     return found or [say(lang, "owed_nothing")]

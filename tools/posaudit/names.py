@@ -33,20 +33,22 @@ KINDS = {
         "RELEASE",
         "CHECKPOINT",
         "FAULT",
+        "UNSETTLED",
     ]
 }
 
 # What each body holds (docs/journal-format.md section 3), so that readers may trust what they index:
-# i whole number, z any integer, s text, b bytes, n number or null, o original or null
+# i whole number, z any integer, s text, b bytes, n number or null, o original or null, l list of numbers, c list of
+# codes, f two flags or none, t eight totals or none, T eight totals, k how each type is counted (older journals: no k)
 _SHAPES = {
     n.BOOT: "sii",
     n.CLOCK: "iii",
-    n.CONFIG: "sssssbzs",
+    n.CONFIG: "sssssbzsk",
     n.SIGNON: "iiss",
     n.INTENT: "iiiisisisosb",
     n.REPLY: "nin" + "sssi",
     n.OUTCOME: "iiisi",
-    n.CONNECT_FAIL: "iiii",
+    n.CONNECT_FAIL: "niii",
     n.REVERSAL_SENT: "iis",
     n.REVERSAL_REPLY: "iissii",
     n.UNRESOLVED: "iii",
@@ -55,9 +57,21 @@ _SHAPES = {
     n.TAMPER: "i",
     n.EXPORT: "bi",
     n.FAULT: "iii",
+    n.SETTLE_SENT: "iiili",
+    n.SETTLE_REPLY: "iiisftiii",
+    n.UPLOAD_REPLY: "iiisclii",
+    n.BATCH_CLOSED: "iiTtfiiii",
+    n.VAULT_DESTROYED: "ii",
+    n.UNSETTLED: "iisi",
 }
 _ORIGINAL = "iiisssi"
+_WITHOUT_COUNTING = "sssssbzs"
+TYPES = 6
+# How many items a message of the settlement carries, by purpose; an upload carries at least one
+_ITEMS = {n.P_BEGIN: 1, n.P_TOTALS: 8, n.P_END: 1, n.P_AGAIN: 1}
 _OF_TXN = (n.REPLY, n.OUTCOME, n.CONNECT_FAIL, n.REVERSAL_SENT, n.REVERSAL_REPLY, n.UNRESOLVED, n.HUMAN, n.SLIP)
+# Slips of a batch, not of a transaction; a slip of a decision on a batch names that decision's entry
+BATCH_SLIPS = (n.SLIP_SETTLEMENT, n.SLIP_SETTLE_FAILED, n.SLIP_UPLOAD, n.SLIP_REMINDER, n.SLIP_DETAIL)
 
 
 def _number(value: Any) -> bool:
@@ -75,6 +89,15 @@ def _fits(value: Any, shape: str) -> bool:
         return type(value) is bytes
     if shape == "n":
         return value is None or _number(value)
+    if shape == "l":
+        return type(value) is list and all(map(_number, value))
+    if shape == "c":
+        return type(value) is list and all(type(code) is str for code in value)
+    if shape in "ftT":
+        sizes = {"f": (0, 2), "t": (0, 8), "T": (8,)}[shape]
+        return type(value) is list and len(value) in sizes and all(map(_number, value))
+    if shape == "k":
+        return type(value) is str and len(value) == TYPES and set(value) <= set("0123")
     return value is None or _shaped(value, _ORIGINAL)
 
 
@@ -89,8 +112,15 @@ def is_payload(payload: Any) -> bool:
 
 def well_shaped(payload: list[Any]) -> bool:
     """True if the body is of the shape documented for its kind; kinds without one, and unknown ones, are not."""
-    shape = _SHAPES.get(payload[1])
-    return shape is not None and _shaped(payload[6], shape)
+    kind, body = payload[1], payload[6]
+    shape = _SHAPES.get(kind)
+    if kind == n.CONFIG and len(body) == len(_WITHOUT_COUNTING):
+        shape = _WITHOUT_COUNTING
+    if shape is None or not _shaped(body, shape):
+        return False
+    if kind != n.SETTLE_SENT:
+        return True
+    return len(body[3]) == _ITEMS[body[0]] if body[0] in _ITEMS else bool(body[3])
 
 
 def misshapen(payload: list[Any]) -> bool:
@@ -99,12 +129,18 @@ def misshapen(payload: list[Any]) -> bool:
 
 
 def txn_of(payload: list[Any]) -> int | None:
-    """The transaction an entry belongs to, or None."""
+    """The transaction an entry belongs to, or None. What concerns several, or a batch, belongs to none."""
     if not well_shaped(payload):
         return None
-    if payload[1] == n.INTENT:
+    kind, body = payload[1], payload[6]
+    if kind == n.INTENT:
         return int(payload[0])
-    return payload[6][0] if payload[1] in _OF_TXN else None
+    if kind == n.UNSETTLED:
+        return int(body[3]) if body[1] == n.CAUSE_UPLOAD else None
+    if kind == n.SETTLE_SENT:
+        return int(body[3][0]) if body[0] == n.P_AGAIN else None
+    of_batch = (kind == n.SLIP and body[1] in BATCH_SLIPS) or (kind == n.HUMAN and body[1] == n.HUMAN_BATCH_CLOSED)
+    return body[0] if kind in _OF_TXN and not of_batch else None
 
 
 def kind_number(name: str) -> int | None:

@@ -54,22 +54,39 @@ class Filter:
 
     def __post_init__(self) -> None:
         self._txns: set[int] = set()
+        self._sent: dict[tuple[int, int], list[int]] = {}  # (purpose, STAN) -> records in that message
 
     def takes(self, payload: list[Any]) -> bool:
         """True if the entry is wanted, or cannot be read well enough to tell. Entries must come in order."""
         if not payload or misshapen(payload):
             return True  # a filter must not hide what somebody made unreadable
-        txn = txn_of(payload)
-        if self.txn is not None and txn != self.txn:
+        txns = self._txns_of(payload)
+        if self.txn is not None and self.txn not in txns:
             return False
         if self.stan is not None:
             shaped = well_shaped(payload)
             if shaped and payload[1] == n.INTENT and payload[6][0] == self.stan:
                 self._txns.add(payload[0])
-            of_signon = shaped and payload[1] == n.SIGNON and payload[6][0] == self.stan
-            if txn not in self._txns and not of_signon:
+            at = _STAN_AT.get(payload[1])
+            of_message = shaped and at is not None and payload[6][at] == self.stan
+            if self._txns.isdisjoint(txns) and not of_message:
                 return False
         return self.kind in (None, payload[1])
+
+    def _txns_of(self, payload: list[Any]) -> list[int]:
+        """The transactions an entry is about: an upload and its reply are about every record in the message."""
+        kind, body = payload[1], payload[6]
+        if kind == n.SETTLE_SENT and body[0] in (n.P_UPLOAD, n.P_AGAIN) and well_shaped(payload):
+            self._sent[body[0], body[2]] = body[3]
+            return list(body[3])
+        if kind == n.UPLOAD_REPLY and well_shaped(payload):
+            return self._sent.get((body[0], body[1]), [])
+        txn = txn_of(payload)
+        return [] if txn is None else [txn]
+
+
+# Where the STAN of a message that is no transaction stands in the body; 0 is no STAN
+_STAN_AT = {n.SIGNON: 0, n.SETTLE_SENT: 2, n.SETTLE_REPLY: 1, n.UPLOAD_REPLY: 1}
 
 
 def line(entry: Entry, context: Context) -> str:

@@ -6,6 +6,7 @@ Causes and codes come from the receipts.
 from __future__ import annotations
 
 from posaudit.ports import clean_text
+from posaudit.texts_settlement import SETTLEMENT
 
 LANGS = ("en", "zh")
 
@@ -101,8 +102,8 @@ _TEXT: dict[str, tuple[str, str]] = {
     "clock2": ("Clock set by the host: {old} became {new}", "主机校时：{old} 变为 {new}"),
     "clock3": ("Clock set by a technician: {old} became {new}", "技术员校时：{old} 变为 {new}"),
     "config": (
-        "Configuration: terminal {terminal_id}, TID {tid}, MID {mid}, {merchant}, profile {profile}",
-        "配置：设备 {terminal_id}，终端编号 {tid}，商户编号 {mid}，{merchant}，参数 {profile}",
+        "Configuration: terminal {terminal_id}, TID {tid}, MID {mid}, {merchant}, profile {profile}{counting}",
+        "配置：设备 {terminal_id}，终端编号 {tid}，商户编号 {mid}，{merchant}，参数 {profile}{counting}",
     ),
     "signon0": ("Sign-on about to be sent (STAN {stan})", "即将签到（凭证号 {stan}）"),
     "signon1": ("Signed on: {code} ({meaning})", "签到成功：{code}（{meaning}）"),
@@ -141,6 +142,9 @@ _TEXT: dict[str, tuple[str, str]] = {
     "slip13": ("completion", "预授权完成"),
     "slip14": ("closed by a human decision", "人工了结"),
     "slip15": ("not sent", "未发送"),
+    "slip16": ("record refused", "上送不完整"),
+    "slip17": ("batch not settled, reminder", "未结算提醒"),
+    "slip18": ("detail list", "交易明细"),
     # -- the story of one transaction
     "title": ("{type} of {amount}, STAN {stan}, batch {batch}", "{type} {amount}，凭证号 {stan}，批次 {batch}"),
     "card": (
@@ -230,6 +234,7 @@ _TEXT: dict[str, tuple[str, str]] = {
     "quality1": ("free-running", "自走"),
     "quality2": ("set by the host", "主机校时"),
     "quality3": ("set by a technician", "技术员校时"),
+    **SETTLEMENT,
 }
 
 

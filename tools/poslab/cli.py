@@ -111,7 +111,13 @@ def acquirer(
     master_key: Annotated[Path | None, typer.Option(help="File with the terminal master key, 32 hex digits.")] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Speak TLS with a certificate made here.")] = False,
     cert_dir: Annotated[Path, typer.Option(help="Where the certificates lie or are made.")] = Path("tls"),
-    state: Annotated[bool, typer.Option("--state", help="Print the ledger as JSON and end.")] = False,
+    state: Annotated[bool, typer.Option("--state", help="Print the ledger's batches and end.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --state: JSON, and transactions, reversals and messages too.")
+    ] = False,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the settlement file (CSV) of the ledger, and end.")
+    ] = None,
     with_stdin: Annotated[
         bool, typer.Option("--end-with-stdin", help="End when stdin, a pipe, ends: with the process that started it.")
     ] = False,
@@ -119,17 +125,38 @@ def acquirer(
     """Run an ISO 8583 acquirer with a ledger and scripted faults, until it is interrupted. SIGHUP reads the
     scenario anew.
     """
-    from poslab.acquirer import LedgerError, ProfileError, ScenarioError, dump_state, run
+    from poslab.acquirer import LedgerError, ProfileError, ScenarioError, run
 
+    if as_json and not state:
+        raise fail("--json goes with --state")
     try:
-        if state:
-            print(json.dumps(dump_state(ledger), indent=1))
+        if state or export is not None:
+            _tell_ledger(ledger, state, as_json, export)
             return
         key = _key_in(master_key) if master_key else bytes(16)
         path = profile or Path(str(_shipped("unionpay")))
         run(host, port, ledger, scenario, path, tls, cert_dir, key, _ready, with_stdin)
     except (LedgerError, ProfileError, ScenarioError, OSError, ValueError) as error:
         raise fail(str(error)) from error
+
+
+def _tell_ledger(ledger: Path, state: bool, as_json: bool, export: Path | None) -> None:
+    from poslab import acquirer as books
+    from poslab.acquirer.state_table import table
+
+    if export is not None:
+        count = books.export(ledger, export)
+        console.print(f"{count} bookings in {escape(str(export))}", soft_wrap=True)
+    if state and as_json:
+        print(json.dumps({"batches": books.batches(ledger), **books.dump_state(ledger)}, indent=1))
+    elif state:
+        found = books.batches(ledger)
+        # Not cut to a terminal's width where there is none.
+        shown = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
+        for batch in found:
+            shown.print(table(batch))
+        if not found:
+            console.print("no batch yet")
 
 
 def _key_in(path: Path) -> bytes:

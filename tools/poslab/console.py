@@ -22,6 +22,9 @@ void STAN                 take back a transaction of this batch
 refund STAN AMOUNT        give back AMOUNT of it
 completion STAN AMOUNT    complete a pre-authorisation
 cancel                    take back the last approved transaction
+settle                    close of day: totals, upload if they differ, a new batch
+again                     present the records the acquirer refused once more
+detail [closed]           print the records of the batch, or of the one closed last
 status                    what is owed, and where the journal stands
 paper [LINES]             LINES of paper are left; none: a new roll
 clock SECONDS             set the real-time clock (Unix seconds)
@@ -96,7 +99,11 @@ class Shell:
             return {"do": "paper", "lines": int(words[1])} if len(words) > 1 else {"do": "paper"}
         if verb == "clock":
             return {"do": "clock", "set": int(words[1])}
-        if verb in ("signon", "cancel", "status", "tamper"):
+        if verb == "again":
+            return {"do": "present_again"}
+        if verb == "detail":
+            return {"do": "detail", "closed": words[-1] == "closed"}
+        if verb in ("signon", "cancel", "status", "tamper", "settle"):
             return {"do": verb}
         raise ValueError(f"{verb}: no such command, type help")
 

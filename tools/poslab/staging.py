@@ -18,7 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
+from poslab.arguments import CALLED_BY, keywords, rename
 from poslab.folding import FOLDED, constants, fold
+from poslab.private import attributes, rename_private
 
 INTERPRETERS = ("micropython", "cpython")
 _DATA = (".json",)
@@ -131,7 +133,15 @@ def stage(dest: Path | str, interpreter: str = "micropython", lines: bool = Fals
     sources = _sources()
     named = {module: sources.get(module.replace(".", "/") + ".py") for module in FOLDED}
     tables = {module: constants(path.read_text(encoding="utf-8")) for module, path in named.items() if path}
-    recipe = Path(__file__).with_name("folding.py").read_bytes() + json.dumps(tables, sort_keys=True).encode()
+    kept = set(CALLED_BY)
+    outside: frozenset[str] = frozenset()
+    if compiler:
+        texts = [source.read_text(encoding="utf-8") for name, source in sources.items() if name.endswith(".py")]
+        kept.update(*map(keywords, texts))
+        outside = outside.union(*map(attributes, texts))
+    passes = ("folding.py", "arguments.py", "private.py")
+    recipe = b"".join(Path(__file__).with_name(name).read_bytes() for name in passes)
+    recipe += json.dumps([tables, sorted(kept)], sort_keys=True).encode()
     salt = hashlib.sha256(Path(compiler).read_bytes() + level.encode() + recipe).digest() if compiler else b""
 
     new: dict[str, str] = {}
@@ -150,7 +160,7 @@ def stage(dest: Path | str, interpreter: str = "micropython", lines: bool = Fals
 
     # Here and not in the threads: CPython's parser keeps a count that threads disturb (its issue 106905).
     folded = {
-        name: fold(source.read_text(encoding="utf-8"), tables)
+        name: rename_private(rename(fold(source.read_text("utf-8"), tables), name, kept), name, outside)
         for name, source, target in work
         if target.suffix == ".mpy"
     }

@@ -8,6 +8,7 @@ understood twice.
 from poslab.acquirer.faults import ScenarioError
 from poslab.acquirer.ledger import LedgerError, dump_state
 from poslab.acquirer.profile import ProfileError
+from poslab.acquirer.report import batches, export
 from poslab.acquirer.server import run
 
-__all__ = ["LedgerError", "ProfileError", "ScenarioError", "dump_state", "run"]
+__all__ = ["LedgerError", "ProfileError", "ScenarioError", "batches", "dump_state", "export", "run"]

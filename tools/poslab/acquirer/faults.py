@@ -6,24 +6,26 @@
     clock = 2025-06-01T09:30:00         # stop the host's clock here, for runs that must repeat byte by byte
 
     [[fault]]
-    match = { mti = "0200", amount = 1003 }   # all keys given must fit: mti type tid stan amount nth
+    match = { mti = "0200", amount = 1003 }   # all keys given must fit: mti type tid batch stan amount nth
     action = "late_reply"
     delay_ms = 4000
     times = 1                           # how often; default 1, 0 = always
 
 `nth = 3` passes the first two messages that fit the other keys. The first rule that fits and is not used up
-wins; only its count goes down. Actions and their settings are in ACTIONS below.
+wins; only its count goes down. Actions and their settings are in ACTIONS and BOOK_ACTIONS below; docs/acquirer.md
+tells more of the second.
 """
 
 from __future__ import annotations
 
 import datetime
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from poslab.acquirer.profile import KINDS
+from poslab.acquirer.profile import FINANCIAL, KINDS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -50,7 +52,22 @@ ACTIONS: dict[str, dict[str, tuple[int, int, int | None]]] = {
     "oversize_length": {"junk": (0, 65_534, 2048)},  # processed; length 65535 and junk, then it closes
     "restart": {"down_ms": (*_MS, None)},  # takes processed = true; no answer, every connection drops
 }
-_MATCH = {"mti": str, "type": str, "tid": str, "stan": int, "amount": int, "nth": int}
+# What goes wrong in the host's own books, whatever the network does. They meet only messages of these types.
+_UPLOADS = ("upload", "upload_chip")
+BOOK_ACTIONS: dict[str, tuple[tuple[str, ...], dict[str, tuple[int, int, int | None]]]] = {
+    "lose_record": (FINANCIAL, {}),  # answered "approved", then dropped
+    "double_record": (FINANCIAL, {}),  # booked twice
+    "change_amount": (FINANCIAL, {"by": (1 - 10**12, 10**12 - 1, None)}),  # booked with another amount
+    "answer_unbalanced": (("settlement",), {}),  # the verdict on the totals; takes scheme = "domestic"
+    "answer_error": (("settlement",), {}),  # or "international", default both
+    # A record of an upload: stan and amount are the record's, nth is its place among the batch's; takes code = "51".
+    "refuse_record": (_UPLOADS, {}),
+}
+_MATCH = {"mti": str, "type": str, "tid": str, "batch": int, "stan": int, "amount": int, "nth": int}
+_EXTRA = {
+    "decline": {"code"}, "restart": {"processed"}, "refuse_record": {"code"},
+    "answer_unbalanced": {"scheme"}, "answer_error": {"scheme"},
+}  # fmt: skip
 
 
 class ScenarioError(Exception):
@@ -65,6 +82,7 @@ class Fault:
     match: dict[str, Any]
     settings: dict[str, int]
     code: str = ""
+    scheme: str = ""
     processed: bool = True
     times: int = 1
     seen: int = 0
@@ -81,10 +99,14 @@ class Scenario:
     clock: datetime.datetime | None = None
 
     def meet(self, message: dict[str, Any]) -> Fault | None:
-        """The fault this message meets, by its `mti type tid stan amount`; counts it as used."""
+        """The fault this message meets, by its `mti type tid batch stan amount`; counts it as used."""
         winner = None
         for fault in self.faults:
             wanted = {key: value for key, value in fault.match.items() if key != "nth"}
+            if fault.action == "refuse_record":
+                continue
+            if fault.action in BOOK_ACTIONS and message.get("type") not in BOOK_ACTIONS[fault.action][0]:
+                continue
             if not fault.match or any(message.get(key) != value for key, value in wanted.items()):
                 continue
             fault.seen += 1
@@ -95,9 +117,27 @@ class Scenario:
             winner.fired += 1
         return winner
 
+    def meet_record(self, record: dict[str, Any], place: int) -> Fault | None:
+        """The refusal this record meets: its own stan and amount, its message's type; counts it as used."""
+        for fault in self.faults:
+            left = fault.times == 0 or fault.fired < fault.times
+            fits = all((place if key == "nth" else record.get(key)) == value for key, value in fault.match.items())
+            if fault.action == "refuse_record" and left and fits:
+                fault.fired += 1
+                return fault
+        return None
+
     def at_start(self) -> list[Fault]:
         """Connection faults that need no message to set them off."""
         return [fault for fault in self.faults if not fault.match]
+
+
+def bookings(fault: Fault | None, amount: int) -> tuple[int, int]:
+    """What the books say of an approved amount under a fault: (amount, how often)."""
+    action = fault.action if fault else ""
+    if fault is not None and action == "change_amount":
+        amount = min(max(amount + fault.settings["by"], 0), 10**12 - 1)
+    return amount, {"lose_record": 0, "double_record": 2}.get(action, 1)
 
 
 def load_scenario(path: Path | None, with_mac: bool = True) -> Scenario:
@@ -138,24 +178,33 @@ def _fault(table: Any, where: str) -> Fault:
     if not isinstance(table, dict):
         raise ScenarioError(f"{where}: must be a table")
     action = table.get("action")
-    if not isinstance(action, str) or action not in ACTIONS:
-        raise ScenarioError(f"{where}: action must be one of {', '.join(ACTIONS)}")
-    extra = {"decline": {"code"}, "restart": {"processed"}}.get(action, set())
-    _only(table, {"match", "action", "times"} | set(ACTIONS[action]) | extra, where)
-    settings = {key: _whole(table, key, limits, where) for key, limits in ACTIONS[action].items()}
-    code, processed = table.get("code", ""), table.get("processed", True)
+    if not isinstance(action, str) or action not in {*ACTIONS, *BOOK_ACTIONS}:
+        raise ScenarioError(f"{where}: action must be one of {', '.join((*ACTIONS, *BOOK_ACTIONS))}")
+    met, known = BOOK_ACTIONS.get(action) or (KINDS, ACTIONS[action])
+    _only(table, {"match", "action", "times"} | set(known) | _EXTRA.get(action, set()), where)
+    settings = {key: _whole(table, key, limits, where) for key, limits in known.items()}
+    code, processed, scheme = table.get("code", ""), table.get("processed", True), table.get("scheme", "")
     if action == "decline" and not (
         isinstance(code, str) and len(code) == 2 and code.isascii() and code.isalnum() and code != "00"
     ):
         raise ScenarioError(f'{where}: decline needs a DE39 other than 00, such as code = "51"')
+    if action == "refuse_record" and not (isinstance(code, str) and re.fullmatch("(?!00)[0-9]{2}", code)):
+        raise ScenarioError(f'{where}: refuse_record needs two digits other than 00, such as code = "51"')
+    if action == "change_amount" and settings["by"] == 0:
+        raise ScenarioError(f"{where}: by must not be 0")
+    if scheme not in ("", "domestic", "international"):
+        raise ScenarioError(f"{where}: scheme must be domestic or international")
     if not isinstance(processed, bool):
         raise ScenarioError(f"{where}: processed must be true or false")
     if action == "refuse_connection" and (settings["for_ms"] > 0) == (settings["connects"] > 0):
         raise ScenarioError(f"{where}: refuse_connection needs either for_ms or connects")
     match = _match(table.get("match", {}), where)
+    if match.get("type", met[0]) not in met:
+        raise ScenarioError(f"{where}, match: {action} meets only {', '.join(met)}")
     if not match and action != "refuse_connection":
         raise ScenarioError(f"{where}: {action} needs a match; match = {{ nth = 1 }} fits any message")
-    return Fault(action, match, settings, code, processed, _whole(table, "times", (0, 1_000_000, 1), where))
+    times = _whole(table, "times", (0, 1_000_000, 1), where)
+    return Fault(action, match, settings, code, scheme, processed, times)
 
 
 def _match(match: Any, where: str) -> dict[str, Any]:

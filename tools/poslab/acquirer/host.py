@@ -9,14 +9,25 @@ import time
 from dataclasses import dataclass, field
 
 from poslab.acquirer import codec
-from poslab.acquirer.faults import Fault, Scenario
+from poslab.acquirer.batch_store import Batches
+from poslab.acquirer.clearing_table import scheme_of
+from poslab.acquirer.codes import (
+    APPROVED,
+    BAD_AMOUNT,
+    BAD_MAC,
+    FORMAT_ERROR,
+    NO_ORIGINAL,
+    NOT_ALLOWED,
+    ORIGINAL_AMOUNT,
+    OTHER_CARD,
+    OVER_LIMIT,
+    REPEATED,
+)  # fmt: skip
+from poslab.acquirer.faults import Fault, Scenario, bookings
 from poslab.acquirer.ledger import Ledger
-from poslab.acquirer.profile import FINANCIAL, Profile
+from poslab.acquirer.profile import CLEARING, FINANCIAL, Profile
 from poslab.acquirer.request import Request, reply_mti, whole
-
-# DE39 of the answers this host gives of its own accord.
-APPROVED, NOT_ALLOWED, BAD_AMOUNT, OTHER_CARD, NO_ORIGINAL = "00", "12", "13", "14", "25"
-FORMAT_ERROR, OVER_LIMIT, ORIGINAL_AMOUNT, REPEATED, BAD_MAC = "30", "61", "64", "94", "A0"
+from poslab.acquirer.settlement import Settlement
 
 # What each type may refer to.
 _REFERS_TO = {
@@ -57,6 +68,11 @@ class Host:
         self._ledger = ledger
         self._master = master_key
         self._keys: dict[str, bytes] = {}
+        self._batches = Batches(ledger)
+        self._settlement: Settlement | None = None
+        if profile.clearing is not None:
+            self._settlement = Settlement(profile, profile.clearing, ledger, self._batches)
+            self._batches.keep_rule(profile.clearing.count)
 
     def forget(self) -> None:
         """What a restart does to memory. Working keys come back from the ledger."""
@@ -119,7 +135,9 @@ class Host:
         elif request.kind == "reversal":
             self._reverse(request, forced, fields, at)
         elif request.kind in FINANCIAL:
-            self._charge(request, forced, fields, at)
+            self._charge(request, forced, fault, fields, at)
+        elif request.kind in CLEARING and self._settlement is not None:
+            self._settlement.answer(request, fault, self.scenario, fields, at)
         return fields, key
 
     def _sign_on(self, tid: str, forced: str, fields: dict[int, str]) -> None:
@@ -132,7 +150,9 @@ class Host:
         self._keys[tid] = working
         fields[62] = wrapped.hex().upper()
 
-    def _charge(self, request: Request, forced: str, fields: dict[int, str], at: int) -> None:
+    def _charge(
+        self, request: Request, forced: str, fault: Fault | None, fields: dict[int, str], at: int
+    ) -> None:
         tid, batch, stan, amount = self._reference(request)
         known = self._ledger.by_stan(tid, batch, stan)
         if known is not None:
@@ -141,22 +161,27 @@ class Host:
         original = self._original(request, tid)
         code = forced or self._judge(request, tid, batch, stan, amount, original)
         auth = f"{(int(fields[37][-6:]) * 739_391 + 271_828) % 1_000_000:06d}" if code == APPROVED else ""
+        fields[39] = code
+        if auth:
+            fields[38] = auth
+        booked, copies = bookings(fault, amount) if code == APPROVED else (amount, 1)
+        if not copies:
+            return  # told, and not written down: that is the fault
+        card = request.pan or (original["pan"] if original is not None else "")
         number = self._ledger.insert(
             "transactions", tid=tid, batch=batch, stan=stan, mti=request.wire.mti, type=request.kind,
-            amount=amount, currency=request.values.get("currency", ""), pan=request.pan,
-            code=code, rrn=fields[37], auth=auth,
+            amount=booked, asked=amount, copies=copies, currency=request.values.get("currency", ""),
+            pan=request.pan, scheme=scheme_of(card), mode=request.values.get("mode", ""),
+            late=int(code == APPROVED and self._batches.closed(tid, batch)), code=code, rrn=fields[37], auth=auth,
             state="approved" if code == APPROVED else "declined",
             original=original["id"] if original is not None else None, created_at=at, updated_at=at,
         )  # fmt: skip
         if code == APPROVED and original is not None and request.kind in ("void", "preauth_void"):
             self._ledger.update(original["id"], at, voided_by=number)
-        fields[39] = code
-        if auth:
-            fields[38] = auth
 
     def _repeat(self, request: Request, known: sqlite3.Row, fields: dict[int, str]) -> None:
         """The same request again gets the same answer; a different one under its STAN does not."""
-        same = (known["mti"], known["type"], known["amount"], known["pan"])
+        same = (known["mti"], known["type"], known["asked"], known["pan"])
         if (request.wire.mti, request.kind, request.number("amount"), request.pan) != same:
             fields[39] = REPEATED
         elif known["state"] == "reversed":
@@ -185,10 +210,10 @@ class Host:
             return OTHER_CARD
         refunded = self._ledger.refunded(original["id"])
         if request.kind == "refund":
-            return OVER_LIMIT if refunded + amount > original["amount"] else APPROVED
+            return OVER_LIMIT if refunded + amount > original["asked"] else APPROVED
         if refunded or self._ledger.completed(original["id"]):
             return NOT_ALLOWED
-        if request.kind != "completion" and amount != original["amount"]:
+        if request.kind != "completion" and amount != original["asked"]:
             return ORIGINAL_AMOUNT
         return APPROVED
 
@@ -223,7 +248,7 @@ class Host:
         expected = {"type_code": of.type_code, "type_pcode": of.pcode, "type_mti": of.mti}
         if any(request.values.get(name, value) != value for name, value in expected.items()):
             return FORMAT_ERROR
-        if amount != original["amount"]:
+        if amount != original["asked"]:
             return ORIGINAL_AMOUNT
         if original["state"] != "approved":
             return APPROVED  # already reversed, or never charged: nothing is left to undo

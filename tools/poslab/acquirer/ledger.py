@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_VERSION = 1
-_SCHEMA = """
+_VERSION = 2
+_VERSION_1 = """
 CREATE TABLE messages (
   id INTEGER PRIMARY KEY,
   at INTEGER NOT NULL,              -- Unix milliseconds
@@ -45,6 +45,56 @@ CREATE TABLE reversals (
 );
 CREATE TABLE keys (tid TEXT PRIMARY KEY, wrapped BLOB NOT NULL);  -- working key under the terminal master key
 """
+# A file of version 1 gets this alone, a new one both: there is one way to the present tables.
+_VERSION_2 = """
+ALTER TABLE transactions ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;   -- the request's amount; a fault books another
+UPDATE transactions SET asked = amount;
+ALTER TABLE transactions ADD COLUMN mode TEXT NOT NULL DEFAULT '';      -- DE22
+ALTER TABLE transactions ADD COLUMN scheme INTEGER NOT NULL DEFAULT 1;  -- 1 domestic, 2 international
+UPDATE transactions SET scheme = 2 WHERE substr(pan, 1, 1) IN ('3', '4', '5');
+ALTER TABLE transactions ADD COLUMN copies INTEGER NOT NULL DEFAULT 1;  -- 2: a fault booked it twice
+ALTER TABLE transactions ADD COLUMN late INTEGER NOT NULL DEFAULT 0;    -- booked into a closed batch
+ALTER TABLE transactions ADD COLUMN recovered INTEGER NOT NULL DEFAULT 0;  -- known from the upload only
+ALTER TABLE transactions ADD COLUMN missing INTEGER NOT NULL DEFAULT 0; -- approved here, and the upload lacks it
+ALTER TABLE transactions ADD COLUMN booked INTEGER;                     -- amount before the upload corrected it
+ALTER TABLE transactions ADD COLUMN settled_batch INTEGER;
+ALTER TABLE transactions ADD COLUMN upload_code TEXT NOT NULL DEFAULT '';  -- DE39 its record was answered with
+CREATE TABLE batches (               -- made by a batch's first settlement message
+  tid TEXT NOT NULL, batch INTEGER NOT NULL,
+  state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'balanced', 'unbalanced', 'uploading', 'closed')),
+  how TEXT NOT NULL DEFAULT '',      -- how it was closed: balanced, uploaded
+  stan INTEGER,                      -- of the last 0500
+  terminal_totals TEXT,              -- JSON, eight numbers
+  together INTEGER NOT NULL DEFAULT 0,  -- 1: the terminal sent sums of both schemes; they stand in the first four
+  answered_totals TEXT,              -- the host's own in the last 0510
+  closed_totals TEXT,                -- what was settled at the close
+  balanced INTEGER,                  -- the last verdict; NULL: none yet
+  currency TEXT NOT NULL DEFAULT '',
+  round INTEGER NOT NULL DEFAULT 1,  -- how often the whole upload was asked for
+  created_at INTEGER NOT NULL, answered_at INTEGER, closed_at INTEGER,
+  PRIMARY KEY (tid, batch)
+);
+CREATE TABLE uploads (               -- each record once, by its own STAN
+  tid TEXT NOT NULL, batch INTEGER NOT NULL, stan INTEGER NOT NULL,
+  type TEXT NOT NULL, amount INTEGER NOT NULL, currency TEXT NOT NULL, pan TEXT NOT NULL, mode TEXT NOT NULL,
+  rrn TEXT NOT NULL, auth TEXT NOT NULL,
+  code TEXT NOT NULL,                -- 00: taken
+  place INTEGER NOT NULL,            -- among the batch's records, from 1
+  round INTEGER NOT NULL,            -- of the batch when the record last came
+  message INTEGER NOT NULL,          -- STAN of the message that brought it
+  note TEXT NOT NULL DEFAULT '',     -- where the books differed
+  at INTEGER NOT NULL,
+  PRIMARY KEY (tid, batch, stan)
+);
+CREATE TABLE answers (               -- a repeated message gets what it got before
+  tid TEXT NOT NULL, batch INTEGER NOT NULL, stan INTEGER NOT NULL, type TEXT NOT NULL,
+  content TEXT NOT NULL,             -- what the message said; PANs masked
+  fields TEXT NOT NULL,              -- the reply's, JSON
+  after_close INTEGER NOT NULL,      -- 1: the batch was closed when it came
+  PRIMARY KEY (tid, batch, stan, type)
+);
+CREATE TABLE rule (type TEXT PRIMARY KEY, counts TEXT NOT NULL);  -- the profile's, for who reads this without it
+"""
 
 
 class LedgerError(Exception):
@@ -64,11 +114,16 @@ class Ledger:
             self._db.execute("PRAGMA foreign_keys = ON")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0 and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-                self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {_VERSION};COMMIT;")
+                self._raise_to_present(_VERSION_1 + _VERSION_2)
+            elif version == 1:
+                self._raise_to_present(_VERSION_2)
             elif version != _VERSION:
                 raise LedgerError(f"{path}: not a ledger of version {_VERSION}; give another path")
         except sqlite3.Error as error:
             raise LedgerError(f"{path}: cannot be used as a ledger ({error}); give another path") from error
+
+    def _raise_to_present(self, script: str) -> None:
+        self._db.executescript(f"BEGIN IMMEDIATE;{script}PRAGMA user_version = {_VERSION};COMMIT;")
 
     def close(self) -> None:
         """Close; the write-ahead log is folded into the file."""
@@ -114,7 +169,7 @@ class Ledger:
     def refunded(self, original: int) -> int:
         """What has been refunded of a transaction, in minor units."""
         row = self._one(
-            "SELECT COALESCE(SUM(amount), 0) FROM transactions"
+            "SELECT COALESCE(SUM(asked), 0) FROM transactions"
             " WHERE original = ? AND type = 'refund' AND state = 'approved'",
             original,
         )
@@ -153,13 +208,22 @@ class Ledger:
         """Keep the terminal's working key, wrapped."""
         self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?)", (tid, wrapped))
 
+    def run(self, query: str, *values: Any) -> list[sqlite3.Row]:
+        """Any statement; the rows it gives."""
+        return self._db.execute(query, values).fetchall()
+
     def _one(self, query: str, *values: Any) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self._db.execute(query, values).fetchone()
         return row
 
 
 def dump_state(ledger_path: Path | str) -> dict[str, list[dict[str, Any]]]:
-    """Everything but keys, as lists of rows: transactions, reversals, messages.
+    """Transactions, reversals and messages as lists of rows. As `read_tables`."""
+    return read_tables(ledger_path, "transactions", "reversals", "messages")
+
+
+def read_tables(ledger_path: Path | str, *tables: str) -> dict[str, list[dict[str, Any]]]:
+    """Tables as lists of rows.
 
     Safe beside a running acquirer: one consistent picture, nothing is written.
     Raises LedgerError.
@@ -171,10 +235,12 @@ def dump_state(ledger_path: Path | str) -> dict[str, list[dict[str, Any]]]:
         db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         try:
             db.row_factory = sqlite3.Row
-            db.execute("BEGIN")  # one consistent picture of all three
+            db.execute("BEGIN")  # one consistent picture of all
+            if db.execute("PRAGMA user_version").fetchone()[0] == 1 and "batches" in tables:
+                raise LedgerError(f"{path}: a ledger of version 1 knows no batches; start the acquirer with it once")
             return {
                 table: [dict(row) for row in db.execute(f"SELECT * FROM {table} ORDER BY rowid")]
-                for table in ("transactions", "reversals", "messages")
+                for table in tables
             }
         finally:
             db.close()

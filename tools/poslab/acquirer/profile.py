@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poslab.acquirer.clearing_table import ClearingTable, read_clearing_table
+
 FORMAT = "posfw-profile/1"
 FINANCIAL = ("sale", "void", "refund", "preauth", "completion", "preauth_void")
-KINDS = ("signon", *FINANCIAL, "reversal")
+CLEARING = ("settlement", "upload", "upload_chip", "upload_end")
+KINDS = ("signon", *FINANCIAL, "reversal", *CLEARING)
 
 # Digits or characters of each value source, where a field holds several of them. 0: the rest of the field.
 _WIDTH = {
@@ -18,6 +21,7 @@ _WIDTH = {
     "orig_date": 4, "orig_rrn": 12, "orig_auth": 6, "rrn": 12, "auth": 6, "reason": 2, "type_pcode": 6,
     "type_mti": 4, "orig_amount": 12, "type_condition": 2,
     "mode": 3, "expiry": 4, "card_seq": 3, "currency": 3, "tid": 8, "mid": 15,
+    "record_stan": 6, "record_count": 4, "totals": 0, "records": 0,
     "operator": 0, "pan": 0, "track2": 0, "icc": 0, "pin_block": 0, "mac": 0,
 }  # fmt: skip
 _NOTATION = re.compile(r"(an|ans|a|n|z|b)(\.{2,3})?(\d{1,3})( left| right)?")
@@ -36,11 +40,12 @@ class Message:
     fields: dict[int, tuple[str, ...]]
     type_code: str
     pcode: str
+    balance_codes: tuple[str, ...] = ()
 
     def read(self, values: dict[int, str]) -> tuple[dict[str, str], list[int]] | None:
         """Take received fields apart: (value by source, numbers of fields that are missing or misfit).
 
-        None if a constant of this message differs, that is, if it is another message.
+        None if a constant or balance code of this message differs, that is, if it is another message.
         """
         found: dict[str, str] = {}
         wrong: list[int] = []
@@ -57,6 +62,8 @@ class Message:
                 if part.startswith("="):
                     if piece != part[1:]:
                         return None
+                elif source == "balance_code" and piece not in self.balance_codes:
+                    return None
                 elif len(piece) < width:
                     wrong.append(number)
                 elif source == "stan" and found.get("stan", piece) != piece:
@@ -68,6 +75,8 @@ class Message:
         return found, wrong
 
     def _width(self, source: str) -> int:
+        if source == "balance_code":
+            return len(self.balance_codes[0])
         return len(self.type_code) if source == "type_code" else _WIDTH[source]
 
 
@@ -82,6 +91,7 @@ class Profile:
     notation: dict[int, str]
     mac_field: int | None
     messages: tuple[Message, ...]
+    clearing: ClearingTable | None = None  # the `settlement` table
 
     def kinds_of(self, mti: str) -> list[Message]:
         """The messages with this MTI; empty if the profile knows none."""
@@ -90,6 +100,15 @@ class Profile:
     def message(self, kind: str) -> Message:
         """The message of one kind."""
         return next(message for message in self.messages if message.kind == kind)
+
+    def type_of(self, values: dict[str, str]) -> str:
+        """The type an uploaded record names, by type code, or by MTI and processing code; "" if there is none."""
+        for message in self.messages:
+            own = {"type_code": message.type_code, "type_mti": message.mti, "type_pcode": message.pcode}
+            told = {name for name in own if name in values}
+            if message.kind in FINANCIAL and told and all(values[name] == own[name] for name in told):
+                return message.kind
+        return ""
 
 
 def read_profile(path: Path) -> dict[str, Any]:
@@ -141,7 +160,23 @@ def _profile(data: dict[str, Any]) -> Profile:
         notation=notation,
         mac_field=None if mac is None else mac["field"],
         messages=tuple(_message(kind, entry, notation, type_codes) for kind, entry in messages.items()),
+        clearing=_clearing(data, notation),
     )
+
+
+def _clearing(data: dict[str, Any], notation: dict[int, str]) -> ClearingTable | None:
+    if not set(CLEARING) & set(data["messages"]):
+        return None
+    if "settlement" not in data:
+        raise ProfileError("settlement: missing, and there are messages of it")
+    try:
+        table = read_clearing_table(data["settlement"], FINANCIAL, data["messages"])
+    except ValueError as error:
+        raise ProfileError(f"settlement: {error}") from None
+    for number in {table.reply_field, table.reply_codes} - {0}:
+        if number not in notation:
+            raise ProfileError(f"settlement: field {number} is not in iso.fields")
+    return table
 
 
 def _message(kind: str, entry: dict[str, Any], notation: dict[int, str], type_codes: set[str]) -> Message:
@@ -149,14 +184,17 @@ def _message(kind: str, entry: dict[str, Any], notation: dict[int, str], type_co
     for key, value in entry["fields"].items():
         parts = (value,) if isinstance(value, str) else tuple(value)
         for part in parts:
-            if not part.startswith("=") and part.lstrip("?") not in (*_WIDTH, "type_code"):
+            if not part.startswith("=") and part.lstrip("?") not in (*_WIDTH, "type_code", "balance_code"):
                 raise ProfileError(f"messages.{kind}.fields.{key}: unknown value source {part}")
         if int(key) not in notation:
             raise ProfileError(f"messages.{kind}.fields.{key}: not in iso.fields")
         fields[int(key)] = parts
+        if "balance_code" in parts and len({len(code) for code in entry.get("balance_codes", ())}) != 1:
+            raise ProfileError(f"messages.{kind}.balance_codes: give two codes of one length")
     # A reversal carries the type code of what it reverses, so it needs one's width and no value of its own.
     type_code = entry.get("type_code") or max(type_codes, default="")
-    return Message(kind, entry["mti"], fields, type_code, entry.get("pcode", ""))
+    balance_codes = tuple(entry.get("balance_codes", ()))
+    return Message(kind, entry["mti"], fields, type_code, entry.get("pcode", ""), balance_codes)
 
 
 def pyiso8583_spec(iso: dict[str, Any], notation: dict[int, str]) -> dict[str, dict[str, Any]]:
