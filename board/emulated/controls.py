@@ -27,7 +27,12 @@ def control(board, terminal, command):
     elif do == "tamper":
         board.tamper.trip()
     elif do == "gc":
-        return memory()
+        found = memory()
+        if command.get("watch"):
+            _watch(board.link)
+        elif hasattr(board.link, "peak"):
+            found["peak"] = board.link.peak
+        return found
     elif do != "exit":
         raise ValueError("no such command")
     return {}
@@ -41,6 +46,18 @@ def memory():
     gc.collect()
     live = gc.mem_alloc()
     return {"used": used, "live": live, "size": live + gc.mem_free()}
+
+
+def _watch(link):
+    """From now on note the most that is live when a message leaves, in `link.peak`: slow, so only when asked for."""
+    send = link.send
+
+    def watched(buf):
+        gc.collect()
+        link.peak = max(link.peak, gc.mem_alloc())
+        send(buf)
+
+    link.peak, link.send = 0, watched
 
 
 def interpreter():

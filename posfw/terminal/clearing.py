@@ -54,10 +54,10 @@ def settle_send(runner):
     except (VaultError, cbor.CborError, MessageError, ProfileError) as e:
         runner.board.display.show("profile_error", str(e))
         return ("settle_replied", V_DATA_LOST, "", [], 0, runner.random_number())
-    began = runner.board.clock.ticks()
+    began = runner.board.clock.now()[0]
     try:
         runner.session.open()
-        began = runner.board.clock.ticks()
+        began = runner.board.clock.now()[0]
         verdict, fields = runner.session.exchange(request)
     except LinkError as e:
         return _failed(runner, e.stage)
@@ -69,7 +69,7 @@ def settle_send(runner):
             said = (flags, host)
         elif s.pending != P_END:
             verdict, said = wire.read_upload_reply(profile, fields, len(s.pack))
-    took = max(0, runner.board.clock.ticks() - began)
+    took = max(0, runner.board.clock.now()[0] - began)
     return ("settle_replied", verdict, code, said, took, runner.random_number())
 
 

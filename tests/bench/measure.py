@@ -11,8 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from poslab import compare
 from poslab.board_launch import TerminalProcess
-from poslab.demo import FLASH, SETTINGS, TERMINAL_ID
+from poslab.day import CARD_CHIP, CARD_STRIPE
+from poslab.demo import FLASH, SETTINGS, TERMINAL_ID, Demo
 from poslab.lab import provision, shipped_profile
 from poslab.staging import find_tool
 
@@ -20,6 +22,10 @@ HERE = Path(__file__).resolve().parent
 DAY = HERE / "day.hex"
 _DEVICE = HERE / "device"
 STEP_KB = 8  # of the search for the smallest heap
+BATCH_HEAP_KB = 256  # in which the batches below are sold and settled
+# Journal and vault for 500 sales; every record goes up, whatever the totals say.
+_BATCH_FLASH = {**FLASH, "blocks": 512, "vault_blocks": 64}
+_UNBALANCED = '[[fault]]\nmatch = { type = "settlement" }\naction = "answer_unbalanced"\n'
 
 
 def _command(script, *args):
@@ -116,3 +122,51 @@ def smallest_heap(directory, live, passed=256):
         else:
             high = middle
     return high * STEP_KB
+
+
+def batch(directory, records):
+    """Sell `records` times, every fifth by chip, and settle with an acquirer that wants every record.
+
+    Returns {"live": after the sales, "peak": the most live heap when a message of the settlement left, "size"} in
+    bytes, and "books": the batch as poslab.compare.batches has it. Raises RuntimeError if a step does not succeed.
+    """
+    demo = Demo(directory, "micropython", heap=f"{BATCH_HEAP_KB}K")
+    demo.prepare()
+    demo.flash, demo.faults = _BATCH_FLASH, demo.out / "scenario.toml"
+    demo.faults.write_text(_UNBALANCED, encoding="utf-8")
+    profile = json.loads((demo.out / "profile.json").read_text(encoding="utf-8"))
+    profile["batch"]["limit"] = records + 1  # at the limit the terminal would settle by itself
+    (demo.out / "profile.json").write_text(json.dumps(profile, ensure_ascii=False), encoding="utf-8")
+    try:
+        demo.start_acquirer()
+        demo.process = demo._terminal()
+        _done(demo, {"do": "signon"}, "signon_ok")
+        for number in range(records):
+            card = CARD_STRIPE if number % 5 else CARD_CHIP
+            _done(demo, {"do": "sale", "amount": 1000 + number, "card": card, "operator": "01"}, "approved")
+        live = _tell(demo, {"do": "gc", "watch": True})["live"]
+        _done(demo, {"do": "settle"}, "settled")
+        heap = _tell(demo, {"do": "gc"})
+        shutil.rmtree(demo.out / "slips")  # nobody reads them, so nobody waits for their pictures
+        (demo.out / "slips").mkdir()
+        demo._pull(str(demo.out / "auditor-keys.json"), str(demo.out / "journal.posj"))
+    finally:
+        shutil.rmtree(demo.out / "slips", ignore_errors=True)
+        if demo.process is not None:
+            demo.process.kill()
+        demo.stop_acquirer()
+    (books,) = compare.batches(demo.out / "journal.posj", demo.out / "ledger.sqlite")
+    return {"live": live, "peak": heap["peak"], "size": heap["size"], "books": books}
+
+
+def _tell(demo, command):
+    """As TerminalProcess.command, without a picture of each slip."""
+    mark = len(demo.process.events)
+    ident = demo.process.post(command)
+    return demo.process.wait_event(lambda event: event.get("id") == ident, 120, mark)["result"]
+
+
+def _done(demo, command, message):
+    result = _tell(demo, command)
+    if result["message"] != message:
+        raise RuntimeError(f"{command['do']}: {result['message']}, {message} was expected")

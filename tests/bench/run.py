@@ -1,4 +1,4 @@
-"""Run benchmarks and print their tables as Markdown: `run.py [wear|garbage|instructions|boot|heap|sizes ...]`.
+"""Run benchmarks and print their tables as Markdown: `run.py [wear|garbage|instructions|boot|heap|batch|sizes ...]`.
 
 --write FILE puts the whole document there; --record JOURNAL makes day.hex from a pulled journal.
 """
@@ -138,6 +138,21 @@ included; `micropython.mem_peak` is of no use for this, as it does not see what 
 
 {table(("what", "KB"), rows)}"""
 
+    def batch(self):
+        """## Heap of a settlement"""
+        few, many = (measure.batch(self.scratch / f"batch-{records}", records) for records in (50, 500))
+        ratio = many["peak"] / few["peak"]
+        what = "peak heap of uploading 500 records against 50"
+        self.budget(what, "within 5 %", f"{100 * ratio - 100:+.1f} %", abs(ratio - 1) <= 0.05)
+        rows = [(run["books"]["sent"], run["books"]["acknowledged"], f"{run['live'] / 1024:.1f}",
+                 f"{run['peak'] / 1024:.1f}", f"{run['size'] / 1024:.1f}") for run in (few, many)]  # fmt: skip
+        head = ("records sent", "acknowledged", "live after the sales, KB", "peak live, KB", "heap, KB")
+        return f"""The emulated terminal as its own process, in a heap of {measure.BATCH_HEAP_KB} KB: so many sales,
+every fifth by chip, then close of day with an acquirer that finds the totals unbalanced, so that every record goes up.
+"Peak live" is the most that is left after a collection when a message of the settlement leaves.
+
+{table(head, rows)}"""
+
     def sizes(self):
         """## Size of the compiled packages"""
         found = measure.sizes(self.code)
@@ -155,7 +170,7 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-NAMES = ("wear", "garbage", "instructions", "boot", "heap", "sizes")
+NAMES = ("wear", "garbage", "instructions", "boot", "heap", "batch", "sizes")
 
 
 def record(journal):

@@ -18,15 +18,22 @@ from poslab.board_launch import CommandRefused, Keys, TerminalDied, TerminalProc
 PAN = "6225880012345678"
 KEYS = Keys("T-0001", b"journal-identity", b"0" * 32, (b"t" * 32, b"a" * 32, b"s" * 32), b"m" * 16)
 
-# Takes posfw.terminal's place, then runs the real main.py. Its `pay` does what the amount says.
+# Takes the places of posfw.terminal and of Profile, then runs the real main.py. Its `pay` does what the amount says.
 STUB = '''
 import sys
 import posfw.hal
+import posfw.acquirer.profile
 from posfw.numbers import SLIP_SALE
 
+class Profile:
+    def __init__(self, data, settings, terminal_id, digest):
+        self.name, self.settings, self.terminal_id, self.digest = data["name"], settings, terminal_id, digest
+
+posfw.acquirer.profile.Profile = Profile
+
 class Terminal:
-    def __init__(self, board, profile, settings, digest):
-        self.board, self.profile, self.settings, self.digest = board, profile, settings, digest
+    def __init__(self, board, profile):
+        self.board, self.profile = board, profile
         self.buf = bytearray(64)
         self.idles = 0
 
@@ -37,8 +44,8 @@ class Terminal:
         return True, "ready"
 
     def sign_on(self):
-        return {"terminal": self.board.keystore.identity()[0], "profile": self.profile["name"],
-                "digest": self.digest.hex()}
+        return {"terminal": self.profile.terminal_id, "profile": self.profile.name,
+                "digest": self.profile.digest.hex()}
 
     def pay(self, request):
         amount = request["amount"]
@@ -53,7 +60,7 @@ class Terminal:
             raise posfw.hal.KeyStoreError("key store: settle first")
         self.board.printer.begin(SLIP_SALE, 1)
         try:
-            for line in self.settings["lines"]:
+            for line in self.profile.settings["lines"]:
                 self.board.printer.write(line.encode() + b"\\n")
             self.board.printer.end()
         except posfw.hal.PrinterError as e:

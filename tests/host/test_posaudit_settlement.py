@@ -1235,9 +1235,10 @@ def test_status_says_how_the_settlement_stands(start, key_file):
         "cause": 10,
         "acknowledged": 5,
         "refused": 1,
+        "number": 4,
     }
     assert value["refused"] == [[9, 6, "30"]]
-    device.more = [[7, 0, 0, 0, 0, 0], []]
+    device.more = [[7, 0, 0, 0, 0, 0, 0], []]
     assert "Batch 000007: open, nothing in it yet" in cli(*base).stdout
 
 

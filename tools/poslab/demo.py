@@ -1,7 +1,7 @@
 """The demo: acquirer, terminal and technician as separate processes through one scripted day, and the books compared.
 
 Everything lies in one output folder: flash.img, journal.posj, auditor-keys.json, ledger.sqlite, slips/,
-transactions.json.
+transactions.json, batches.json.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any, BinaryIO
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from poslab import compare, lab
 from poslab.board_launch import CommandRefused, TerminalDied, TerminalProcess
+from poslab.closing_day import CloseOfDay
 from poslab.day import CARD_CHIP, Day, DayFailed, until
 
 # The demo's waits: the shipped profile's, shortened in a copy of the profile. Nothing in the code knows.
@@ -55,6 +55,7 @@ class Demo:
         self.injected = injected
         self.tls = tls
         self.heap = heap
+        self.flash, self.faults = FLASH, SCENARIO
         # Progress on stderr: stdout is for data.
         self.console = Console(stderr=True, highlight=False)
         self.acquirer: subprocess.Popen[bytes] | None = None
@@ -81,7 +82,10 @@ class Demo:
             self.say(
                 f"terminal up: {banner.get('interpreter')}, heap {self._heap_text(banner)}, port {self.process.port}"
             )
-            Day(self, RETRY).run()
+            day = Day(self, RETRY)
+            day.run()
+            CloseOfDay(day, self.deadline_s).run()
+            self.pull()
             memory = self.terminal({"do": "gc"})
             self.process.close()
         finally:
@@ -90,12 +94,16 @@ class Demo:
                     self.process.kill()
             finally:
                 self.stop_acquirer()
-        rows = self.compare()
+        rows, batches = self.compare()
+        differences = sum(not row["agree"] for row in batches)
+        self.say(f"{len(batches)} batches, {differences} differences in totals or states")
         return {
             "out": str(self.out),
             "interpreter": banner.get("interpreter"),
             "transactions": len(rows),
-            "differences": sum(not row["agree"] for row in rows),
+            "batches": len(batches),
+            "batch_differences": differences,
+            "differences": sum(not row["agree"] for row in rows) + differences,
             "slips": len(list((self.out / "slips").glob("*.txt"))),
             "memory": memory,
             "seconds": round(time.monotonic() - self.started, 1),
@@ -113,6 +121,7 @@ class Demo:
         profile = lab.shipped_profile("unionpay")
         profile["name"] = "unionpay-demo"
         profile["retry"] = RETRY
+        self.deadline_s = profile["settlement"]["deadline_h"] * 3600
         (self.out / "profile.json").write_text(json.dumps(profile, ensure_ascii=False), encoding="utf-8")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -143,14 +152,14 @@ class Demo:
             "link": link,
             "profile": str(self.out / "profile.json"),
             "settings": SETTINGS,
-            "flash": FLASH,
+            "flash": self.flash,
         }
         if self.injected:
             config["clock"] = {"rtc": _INJECTED_RTC, "quality": 1}
             config["seed"] = "00" * 16
         return TerminalProcess(self.out, self.interpreter, self.heap, config=config, keys=self.keys)
 
-    # -- the bench of poslab.day -------------------------------------------------------------------------------------
+    # -- the bench of poslab.day and poslab.closing_day --------------------------------------------------------------
 
     def say(self, text: str) -> None:
         self.console.print(f"[dim]{time.monotonic() - self.started:5.1f} s[/dim]  {escape(text)}")
@@ -159,9 +168,10 @@ class Demo:
         assert self.process is not None
         slips = set((self.out / "slips").glob("*.txt"))
         done = self.process.command(command, timeout=60)
-        if command["do"] in ("sale", "void", "refund", "signon"):
+        if command["do"] in ("sale", "void", "refund", "signon", "settle", "present_again"):
             shown = escape(str({k: v for k, v in done.items() if k in ("message", "stan", "code") and v}))
-            self.console.print(f"          {command['do']:6} {command.get('amount', '') or '':>6}  {shown}")
+            verb, amount = command["do"].partition("_")[0], command.get("amount", "") or ""
+            self.console.print(f"          {verb:7}{amount:>6}  {shown}")
         for slip in sorted(set((self.out / "slips").glob("*.txt")) - slips):
             self.console.print(f"          [cyan]slip {escape(slip.stem)}[/cyan]")
         return done
@@ -175,10 +185,11 @@ class Demo:
         self.process.kill()
         self.console.print("          [red]SIGKILL[/red] terminal")
 
-    def start_terminal(self) -> None:
+    def start_terminal(self, at_once: bool = False) -> None:
+        """at_once: give it nothing to do, it has work in hand."""
         assert self.process is not None
         self.process.start()
-        if self.injected:
+        if self.injected and not at_once:
             # What is owed now is done before the next command, whichever came first: the same entries in each run.
             self.terminal({"do": "idle", "ms": 200})
 
@@ -202,10 +213,10 @@ class Demo:
     def _scenario(self) -> Path:
         """The scenario; for an injected clock with the host's clock stopped, so that its times repeat."""
         if not self.injected:
-            return SCENARIO
+            return self.faults
         path = self.out / "scenario.toml"
         path.write_text(
-            "[defaults]\nclock = 2026-11-23T12:00:00\n" + SCENARIO.read_text(encoding="utf-8"), encoding="utf-8"
+            "[defaults]\nclock = 2026-11-23T12:00:00\n" + self.faults.read_text(encoding="utf-8"), encoding="utf-8"
         )
         return path
 
@@ -222,12 +233,19 @@ class Demo:
                     pipe.close()
             self.acquirer = None
 
-    def wait_for_sale(self, amount: int) -> None:
-        def seen() -> bool:
-            with sqlite3.connect(f"file:{self.out / 'ledger.sqlite'}?mode=ro", uri=True) as db:
-                return bool(db.execute("SELECT 1 FROM transactions WHERE amount = ?", (amount,)).fetchone())
+    def _at_acquirer(self, query: str, *values: int) -> int:
+        """How many the ledger has."""
+        with sqlite3.connect(f"file:{self.out / 'ledger.sqlite'}?mode=ro", uri=True) as db:
+            return int(db.execute(f"SELECT COUNT(*) FROM {query}", values).fetchone()[0])
 
-        until(seen, 10, f"the sale of {amount} at the acquirer")
+    def wait_for_sale(self, amount: int) -> None:
+        until(lambda: self._at_acquirer("transactions WHERE amount = ?", amount) > 0, 10, f"the sale of {amount}")
+
+    def uploaded(self, batch: int) -> int:
+        return self._at_acquirer("uploads WHERE batch = ? AND code = '00'", batch)
+
+    def wait_for_upload(self, batch: int, records: int) -> None:
+        until(lambda: self.uploaded(batch) >= records, 10, f"record {records} of batch {batch} at the acquirer")
 
     def wait(self, ms: int) -> None:
         if self.injected:
@@ -236,17 +254,32 @@ class Demo:
         else:
             self.terminal({"do": "idle", "ms": ms})
 
+    def work(self, ms: int) -> None:
+        """Let the terminal do what is due; an injected clock stands still."""
+        self.terminal({"do": "idle", "ms": ms})
+
+    def slips(self, kind: str) -> int:
+        return len(list((self.out / "slips").glob(f"*-{kind}.bin")))
+
     def rtc(self) -> int:
         return self.terminal({"do": "status"})["rtc"]
 
-    def pull(self) -> None:
-        """A technician's pull while the terminal goes on selling; then verify, and one transaction explained."""
-        journal, keys = str(self.out / "journal.posj"), str(self.out / "auditor-keys.json")
+    def pull_while_selling(self) -> None:
+        """A technician's pull while the terminal goes on selling; not under an injected clock, where it would take
+        place between other entries each time."""
         if not self.injected:
-            self._pull(keys, str(self.out / "journal-first.posj"), selling=True)
-        # The pull at the end of the day holds the sale made during the first.
+            self._pull(str(self.out / "auditor-keys.json"), str(self.out / "journal-first.posj"), selling=True)
+
+    def pull(self) -> None:
+        """The pull at the end of the day; then verify, a transaction and a batch explained, and both books compared."""
+        journal, keys = str(self.out / "journal.posj"), str(self.out / "auditor-keys.json")
         self._pull(keys, journal)
-        for args in (("verify", journal, "--keys", keys), ("explain", journal, "--keys", keys, "--stan", "5")):
+        for args in (
+            ("verify", journal, "--keys", keys),
+            ("explain", journal, "--keys", keys, "--stan", "5"),
+            ("explain", journal, "--keys", keys, "--batch", "2"),
+            ("reconcile", journal, "--keys", keys, "--acquirer", str(self.out / "ledger.sqlite")),
+        ):
             self.say("posaudit " + " ".join(Path(a).name for a in args))
             if subprocess.run(self._posaudit(*args), stdout=sys.stderr.fileno(), check=False).returncode != 0:
                 raise DayFailed(f"posaudit {args[0]} found something")
@@ -269,20 +302,15 @@ class Demo:
 
     # -- the books ---------------------------------------------------------------------------------------------------
 
-    def compare(self) -> list[dict[str, Any]]:
-        """Journal against ledger, transaction by transaction; writes transactions.json and prints the table."""
-        rows = compare.rows(self.out / "journal.posj", self.out / "ledger.sqlite")
-        (self.out / "transactions.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
-        table = Table(title="journal and acquirer, transaction by transaction")
-        for name in ("stan", "type", "amount", "journal", "acquirer", ""):
-            table.add_column(name, justify="right" if name in ("stan", "amount") else "left")
-        for row in rows:
-            mark = "[green]=[/green]" if row["agree"] else "[red]DIFFERS[/red]"
-            amount = f"{row['amount'] // 100}.{row['amount'] % 100:02d}"
-            states = escape(row["journal_state"]), escape(row["acquirer_state"])
-            table.add_row(str(row["stan"]), escape(row["type"]), amount, *states, mark)
-        self.console.print(table)
-        return rows
+    def compare(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Journal against ledger: transactions, then batches. Writes the JSON files and prints the tables."""
+        books = self.out / "journal.posj", self.out / "ledger.sqlite"
+        rows, batches = compare.rows(*books), compare.batches(*books)
+        for name, found in (("transactions.json", rows), ("batches.json", batches)):
+            (self.out / name).write_text(json.dumps(found, indent=1), encoding="utf-8")
+        self.console.print(compare.table_of_rows(rows))
+        self.console.print(compare.table_of_batches(batches))
+        return rows, batches
 
     def _heap_text(self, banner: dict[str, Any]) -> str:
         size = banner.get("heap")
