@@ -34,12 +34,16 @@ def upload_message(profile, config, s, records, cmac):
     values["pan"], values["expiry"], values["icc"] = record[0], record[1], record[3]
     values["card_seq"] = card_seq(record[2])
     values["record_stan"] = values["stan"]
-    layout = profile.settlement().get("record")
-    if layout:
-        values["records"] = "%02d" % len(records) + "".join(
-            [_parts(layout, _record(profile, t, record)) for t, record in records]
-        )
-    return _message(profile, config, upload_name(profile, t), s, values, cmac)
+    name = upload_name(profile, t)
+    if "records" in profile.message(name)["fields"].values():
+        layout = profile.settlement()["record"]
+        text = "%02d" % len(records)
+        for one, vaulted in records:
+            text += _parts(layout, _record(profile, one, vaulted))
+        values["records"] = text
+    elif len(records) > 1:  # packed under another profile
+        raise MessageError("this acquirer takes one such record a message")
+    return _message(profile, config, name, s, values, cmac)
 
 
 def upload_name(profile, t):
@@ -63,7 +67,8 @@ def _record(profile, t, record):
 
 def _message(profile, config, name, s, values, cmac):
     table = profile.message(name)
-    values["stan"], values["batch"] = "%06d" % s.stan, "%06d" % s.batch
+    values["stan"] = "%06d" % s.stan
+    values.setdefault("batch", "%06d" % s.batch)  # a record has its own: it may be of an older batch
     values["currency"] = config[7]
     if "balance_codes" in table:
         values["balance_code"] = table["balance_codes"][0 if s.balanced else 1]
@@ -95,7 +100,7 @@ def _parts(layout, named):
             raise MessageError("profile: settlement: %s is not a name for this field" % name)
         value = str(named[name])
         if len(value) > width or value[:1] == "-":
-            raise MessageError("%s %s does not fit %d digits" % (name, value, width))
+            raise MessageError("%s does not fit %d digits" % (name, width))  # its value may be a card number
         text += "0" * (width - len(value)) + value
     return text
 

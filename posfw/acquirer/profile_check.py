@@ -143,11 +143,18 @@ def _settlement(profile, data):
         _number(reply, "field", 2, 127)
         if not _list(reply, "flags", int) and not _list(reply, "unbalanced", str):
             raise ProfileError("profile: settlement.reply needs flags or unbalanced")
+        for part in _list(table, "totals", str):
+            colon = part.find(":")
+            if part[:colon].endswith("count") and profile.batch_limit >= 10 ** int(part[colon + 1 :]):
+                raise ProfileError("profile: batch.limit does not fit settlement.totals %s" % part)
         for name in ("totals", "record"):
             for part in _list(table, name, str):
                 if part[:1] != "=" and not part[part.find(":") + 1 :].isdigit():
                     raise ProfileError("profile: settlement.%s: %s is neither name:width nor =text" % (name, part))
         profile.upload_limit = _number(table, "pack", 1, 8)
+        packs = "records" in json.loads(profile.texts["upload"])["fields"].values()
+        if (packs or profile.upload_limit > 1) and not (packs and table.get("record")):
+            raise ProfileError("profile: a pack of records needs records in messages.upload and settlement.record")
         _number(table, "reply_codes", 0, 127)
         profile._accepted, profile._again = _list(table, "accepted", str), _list(table, "again", str)
         if not profile._accepted:

@@ -28,8 +28,9 @@ _FIELDS = (
     # the upload: entries before `cursor` are done; the message that waits holds records `pack` and reaches to `upto`;
     # before `single`, one record a message; records acknowledged, refused; how often the host asked for all again
     "cursor", "upto", "pack", "single", "acked", "refused", "restarts",
-    # UNSETTLED was written because the host refused or the attempts ran out; the last code
-    "stuck", "code",
+    # causes for which UNSETTLED said that the host refused or the attempts ran out, a bit each; the last code;
+    # UNSETTLED said that the totals differ; a signed decision ended it
+    "stuck", "code", "told", "by_human",
 )  # fmt: skip
 
 
@@ -56,12 +57,14 @@ class Settle:
     acked: int
     refused: int
     restarts: int
-    stuck: bool
+    stuck: int
     code: str
+    told: bool
+    by_human: bool
 
     def __init__(self, values=None):
         if values is None:
-            values = (0, 0, BEGUN, 0, 0, 0, 0, 0, 0, 0, False, [], [], 0, 0, [], 0, 0, 0, 0, False, "")
+            values = (0, 0, BEGUN, 0, 0, 0, 0, 0, 0, 0, False, [], [], 0, 0, [], 0, 0, 0, 0, 0, "", False, False)
         for name, value in zip(_FIELDS, values):  # noqa: B905 - MicroPython's zip has no strict
             setattr(self, name, value)
 
@@ -72,7 +75,12 @@ class Settle:
 
 def counting(config, kind):
     """How a transaction type is counted under CONFIG body `config`: NOT_COUNTED, DEBIT, CREDIT or CANCELS."""
-    return config[_COUNTING][kind - 1] if config is not None and len(config) > _COUNTING else NOT_COUNTED
+    return rules(config)[kind - 1]
+
+
+def rules(config):
+    """How CONFIG body `config` counts each type, a character each."""
+    return config[_COUNTING] if config is not None and len(config) > _COUNTING else "000000"
 
 
 def cancels(config, t):

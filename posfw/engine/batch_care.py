@@ -1,8 +1,9 @@
 """What a batch needs beside its settlement: refused records, the vault's key, reminders, people's decisions."""
 
 from posfw import numbers as n
-from posfw.engine.batch import MOST_SLIPS, UPLOAD
+from posfw.engine.batch import AGAIN, MOST_SLIPS, UPLOAD
 from posfw.engine.settlement import PRINT, SEND, close
+from posfw.engine.state import OWED
 
 
 def destroy(state, profile, now, batch):
@@ -16,21 +17,24 @@ def shredded(state, profile, now, batch, moved):
 
 
 def present(state, profile, now, number):
-    """A refused record once more, as the operator asked."""
+    """A refused record once more, as the operator asked. In the middle of an upload only where it waits for people, and
+    of its own batch only such as this pass has met."""
     s = state.settle
     if len(state.slips) >= MOST_SLIPS:
         return [], [("done", False, "slip_owed", None)]
     if state.current is not None or (s is not None and (s.phase != UPLOAD or s.pending)):
         return [], [("done", False, "busy", None)]
+    if [t for t in state.debts if t.phase == OWED]:
+        return [], [("done", False, "reversal_pending_block", None)]
     if profile.sign_on_required and not state.signed_on:
         return [], [("done", False, "not_signed_on", None)]
-    upto = 0 if s is None else s.cursor
     for item in state.refused:
         if item[0] == number:
-            if s is not None and item[1] != s.batch:
-                break  # one of another batch waits until this one is closed
+            if s is not None and item[1] == s.batch and s.restarts:
+                return [], [("done", False, "busy", None)]
+            upto = 0 if s is None else s.cursor
             return [(n.SETTLE_SENT, [n.P_AGAIN, item[1], state.stan, [number], upto])], [("show", "presenting"), SEND]
-    return [], [("done", False, "busy" if s is not None else "original_not_found", None)]
+    return [], [("done", False, "original_not_found", None)]
 
 
 def overdue(state, profile, now):
@@ -59,9 +63,9 @@ def human(state, profile, now, txn, decision, name, reason, signed):
         return [], [("done", False, "slip_owed", None)]
     entry = (n.HUMAN, [txn, decision, name, reason, signed])
     if decision == n.HUMAN_WRITTEN_OFF:
-        if txn in [item[0] for item in state.refused] and not (s is not None and s.pending == n.P_AGAIN):
+        if txn in [item[0] for item in state.refused]:
             return [entry], [PRINT, ("done", True, "ready", None)]
-    elif s is not None and s.number == txn and (s.stuck or state.overdue):
+    elif s is not None and s.phase != AGAIN and s.number == txn and (s.stuck or state.overdue):
         drafts, effects = close(state, s.host, s.flags, n.CLOSED_BY_HUMAN)
         return [entry] + drafts, effects  # noqa: RUF005
     return [], [("done", False, "original_not_found", None)]

@@ -66,14 +66,19 @@ def upload_reply(state, payload, body):
     s.code = code
     if codes:
         for place, number in enumerate(s.pack):
+            batch = s.batch
+            for item in state.refused:
+                if item[0] == number:
+                    batch = item[1]
             state.refused = [item for item in state.refused if item[0] != number]
-            if purpose == n.P_AGAIN:
-                s.refused -= 1  # counted when the upload met it; what is presented by itself counts for nothing
+            counts = batch == s.batch
+            if counts and purpose == n.P_AGAIN:
+                s.refused -= 1  # the upload that waits for it has met and counted it
             if place in refused:
-                s.refused += 1
-                state.refused.append([number, s.batch, codes[place]])
+                s.refused += counts
+                state.refused.append([number, batch, codes[place], False])
             else:
-                s.acked += 1
+                s.acked += counts
         s.cursor = s.upto
     elif retry_in:
         _wait(s, payload, retry_in)
@@ -99,18 +104,32 @@ def vault_destroyed(state, payload, body):
 
 def unsettled(state, payload, body):
     _, cause, code, _ = body
-    if cause != n.CAUSE_UPLOAD:
+    s = state.settle
+    if cause == n.CAUSE_UPLOAD:
+        for item in state.refused:
+            if item[0] == body[3]:
+                item[3] = True
+    else:
         state.cause = cause
-    if cause == n.CAUSE_NOT_SETTLED and not code:
-        state.overdue = payload[0]
-    elif cause not in (n.CAUSE_TOTALS, n.CAUSE_UPLOAD) and state.settle is not None:
-        state.settle.stuck = True
+        if cause == n.CAUSE_NOT_SETTLED and not code:
+            state.overdue = payload[0]
+        elif s is not None and cause == n.CAUSE_TOTALS:
+            s.told = True
+        elif s is not None:
+            s.stuck |= 1 << cause
     _owe_slip(state, payload[0], n.SLIP_UPLOAD if cause == n.CAUSE_UPLOAD else n.SLIP_SETTLE_FAILED)
 
 
 def human(state, payload, body):
-    """Decisions on a refused record and on a batch; the batch's BATCH_CLOSED follows by itself."""
-    state.refused = [item for item in state.refused if item[0] != body[0]]
+    """Decisions on a refused record and on a batch; the batch's BATCH_CLOSED follows, if need be after a power cut."""
+    s = state.settle
+    if body[1] == n.HUMAN_BATCH_CLOSED:
+        s.phase, s.pending, s.by_human = AGREED, 0, True
+        _fresh(s, payload)
+    else:
+        state.refused = [item for item in state.refused if item[0] != body[0]]
+        if s is not None and s.pending == n.P_AGAIN and s.pack == [body[0]]:
+            _done(state, s, payload)
     _owe_slip(state, payload[0], n.SLIP_HUMAN)
 
 
@@ -118,8 +137,8 @@ def connect_fail(state, payload, body):
     s = state.settle
     s.fails += body[3]
     _wait(s, payload, body[2])
-    if s.pending == n.P_AGAIN and not body[2]:
-        _done(state, s, payload)
+    if not body[2]:
+        _done(state, s, payload)  # a record presented again: nothing left, and whoever asked may ask again
 
 
 def _done(state, s, payload):

@@ -1,6 +1,6 @@
 """When the terminal may start a new financial message. Each refusal is a message key and changes nothing."""
 
-from posfw.engine.batch import MOST_SLIPS
+from posfw.engine.batch import AGAIN, MOST_SLIPS
 from posfw.engine.sequence import exhausted
 from posfw.engine.state import STUCK
 from posfw.micro import const
@@ -9,6 +9,7 @@ from posfw.numbers import BY_BATCH_LIMIT, BY_RING, BY_SCHEDULE, BY_VAULT
 # Transactions the state may hold: each stands in every SNAPSHOT, and a SNAPSHOT must fit one entry.
 _MOST_OPEN = const(6)
 _DAY_S = const(86400)
+MAX_AMOUNT = 999999999999  # DE4, n12
 
 
 def standing(state, profile, now, room):
@@ -19,7 +20,7 @@ def standing(state, profile, now, room):
         return "wrong_config"
     if state.current is not None:
         return "busy"
-    if state.settle is not None:
+    if state.settle is not None and state.settle.phase != AGAIN:
         return "settling"
     if now[1] == 0:
         return "clock_unknown"
@@ -37,6 +38,12 @@ def standing(state, profile, now, room):
     if exhausted(state.stans_used):
         return "stan_exhausted"
     return None
+
+
+def too_much(state, amount):
+    """True if `amount` more could make a total longer than the 12 digits it has in a message: settle first."""
+    totals = state.totals
+    return max(totals[0] + totals[4], totals[2] + totals[6]) + amount > MAX_AMOUNT
 
 
 def went_back(state, profile, now):
@@ -62,7 +69,7 @@ def must_settle(state, profile, now, room, vault_low):
     beyond those the upload will take; vault_low: the vault is nearly full."""
     if not profile.settles or state.settle is not None or not state.intents or state.current is not None:
         return 0
-    if state.intents >= profile.batch_limit or exhausted(state.stans_used):
+    if state.intents >= profile.batch_limit or exhausted(state.stans_used) or too_much(state, MAX_AMOUNT // 2):
         return BY_BATCH_LIMIT
     if room < profile.reserve_sectors:
         return BY_RING

@@ -20,7 +20,7 @@ class Found:
         date = civil(rtc, utc_offset_min)
         self.original = [seq, body[1], body[0], "%02d%02d" % (date[1], date[2]), "", "", body[3]]
         self.type = body[2]
-        self.pan = body[6]
+        self.pan, self.scheme = body[6], body[7]
         self.stands = False
         self.later = {}
 

@@ -16,6 +16,8 @@ def owed(state):
     s = state.settle
     if s is not None:
         items.append((UPLOADING if s.phase == UPLOAD else SETTLEMENT, s.batch, 0, s.due))
+    elif [item for item in state.refused if not item[3]]:
+        items.append((SETTLEMENT, state.batch, 0, 0))  # a refusal that the journal has not told yet
     items.extend([(SHRED, batch, 0, 0) for batch in state.shred])
     items.extend([(REFUSED, item[0], 0, 0) for item in state.refused])
     return items

@@ -23,6 +23,8 @@ def pay(state, profile, now, request, room, rnd, ref, tried):
     if gate.went_back(state, profile, now):
         return [(n.CLOCK, [state.rtc, now[1], 1])], [_refuse("clock_back")]
     key = gate.standing(state, profile, now, room) or check(request, profile)
+    if key is None and profile.settles and gate.too_much(state, request["amount"]):
+        key = "batch_limit"
     if key:
         return [], [_refuse(key)]
     # Owed reversals go out before any other financial message (M3).
@@ -33,9 +35,8 @@ def pay(state, profile, now, request, room, rnd, ref, tried):
     key = gate.debts(state, profile)
     if key:
         return [], [_refuse(key)]
-    if state.shred and not state.intents:  # what the closed batch leaves behind moves to this one's key first
-        if 0 in tried:
-            return [], [_refuse("keystore_fault")]
+    if state.shred and not state.intents and 0 not in tried:
+        # What the closed batch leaves behind moves to this one's key first; where that fails, it is tried again.
         again = ("pay", request, room, rnd, ref, tuple(tried) + (0,))  # noqa: RUF005
         return [], [("again", ("destroy", state.shred[0])), ("again", again)]
     card = request["card"]
@@ -103,7 +104,7 @@ def card_done(state, profile, now, txn, accepted, rnd):
 def cancel(state, profile, now, rnd):
     """The merchant cancels the last approved transaction before anything else happened: a reversal is owed (M7)."""
     txn = state.last_approved
-    if txn is None or txn != state.last_intent or state.txns[txn].batch != state.batch or state.settle is not None:
+    if txn is None or txn != state.last_intent or state.txns[txn].batch != state.batch:
         return [], [_refuse("original_not_found")]  # something came after it: that is what a void is for
     if state.debts:
         return [], [_refuse("reversal_pending_block")]

@@ -10,8 +10,8 @@ posfw.engine.lookup finds it, or given by the application where the journal no l
 
 from posfw import numbers as n
 from posfw.codec import cbor, tlv
+from posfw.engine.gate import MAX_AMOUNT
 
-MAX_AMOUNT = 999999999999  # DE4, n12
 _MODES = (n.MODE_KEYED, n.MODE_STRIPE, n.MODE_CHIP, n.MODE_CONTACTLESS)
 
 

@@ -25,6 +25,7 @@ from posfw.hal import STAGE_SIGN_ON
 from posfw.micro import const
 
 _DAY_MS = const(86400000)
+_MOST_RESTARTS = const(1)  # the journal keeps room for two passes of an upload (terminal.closing)
 SEND = ("settle_send",)
 PRINT = ("again", ("print_fresh",))
 _BALANCED = const(1)
@@ -70,10 +71,11 @@ def _may_begin(state, profile):
 def step(state, profile, now, rnd, signing):
     """The settlement's time has come. signing: 0, 1 the line is there and the terminal signs on, 2 that was tried."""
     s = state.settle
-    if s is None:
-        return [], []
+    drafts = _untold(state)
+    if drafts or s is None:
+        return drafts, [PRINT] if drafts else []
     if s.phase == AGREED:
-        return close(state, s.host, s.flags)
+        return close(state, s.host, s.flags, n.CLOSED_BY_HUMAN if s.by_human else 0)
     if profile.sign_on_required and not state.signed_on:
         if signing == 0:
             return [], [("settle_dial",)]
@@ -88,6 +90,18 @@ def step(state, profile, now, rnd, signing):
         room = max(1, min(MOST_REFUSED - len(state.refused), MOST_SLIPS - len(state.slips)))
         return [], [("gather", 1 if s.cursor < s.single else min(room, profile.upload_limit))]
     return _end(state)
+
+
+def _untold(state):
+    """What the journal should have said of refused records and of totals, and the power went in between."""
+    drafts = []
+    for number, batch, code, told in state.refused:
+        if not told:
+            drafts.append((n.UNSETTLED, [batch, n.CAUSE_UPLOAD, code, number]))
+    s = state.settle
+    if s is not None and s.phase == UPLOAD and s.flags and max(s.flags) > _BALANCED and not s.told:
+        drafts.append((n.UNSETTLED, [s.batch, n.CAUSE_TOTALS, s.code, 0]))
+    return drafts
 
 
 def gathered(state, profile, now, numbers, upto):
@@ -113,7 +127,7 @@ def send_failed(state, profile, now, stage, rnd, count):
     """No byte reached the host, `count` times since the last entry said so; journaled at every doubling, as for a
     reversal."""
     s = state.settle
-    if s.pending == n.P_AGAIN:
+    if s.pending == n.P_AGAIN and not s.attempts:
         return [(n.CONNECT_FAIL, [None, stage, 0, count])], [("done", False, "link_down", None)]
     longest = max(profile.retry_max_ms, _DAY_MS) if stage == STAGE_SIGN_ON else profile.retry_max_ms
     wait = backoff(s.fails + count - 1, profile.retry_base_ms, longest, rnd)
@@ -171,7 +185,7 @@ def _end_replied(state, profile, verdict, code, took, rnd):
         reply = (n.SETTLE_REPLY, [n.P_END, s.stan, verdict, code, [], [], CLOSE, took, 0])
         drafts, effects = close(state, s.host, s.flags)
         return [reply] + drafts, effects  # noqa: RUF005
-    if verdict == n.V_MATCHED and profile.asks_again(code) and s.restarts < profile.attempts:
+    if verdict == n.V_MATCHED and profile.asks_again(code) and s.restarts < _MOST_RESTARTS:
         then = UPLOAD_CHIP if s.balanced else UPLOAD_ALL
         return [(n.SETTLE_REPLY, [n.P_END, s.stan, n.V_REFUSED, code, [], [], then, took, 0])], []
     if verdict == n.V_MATCHED:
@@ -192,7 +206,9 @@ def _upload_replied(state, profile, verdict, code, codes, took, rnd):
         refused = [place for place in range(size) if not profile.takes_record(codes[place])]
         drafts = [(n.UPLOAD_REPLY, [s.pending, s.stan, verdict, code, codes, refused, took, 0])]
         for place in refused:
-            drafts.append((n.UNSETTLED, [s.batch, n.CAUSE_UPLOAD, codes[place], s.pack[place]]))
+            number = s.pack[place]
+            batch = [item[1] for item in state.refused if item[0] == number] or [s.batch]
+            drafts.append((n.UNSETTLED, [batch[0], n.CAUSE_UPLOAD, codes[place], number]))
         if s.pending == n.P_AGAIN:
             last = ("done", not refused, "record_refused" if refused else "presented", None)
         elif refused:
@@ -229,13 +245,14 @@ def _again(state, profile, verdict, code, rnd):
     if verdict == n.V_BAD_MAC or (code and profile.wants_sign_on(code)):
         drafts.append((n.SIGNON, [s.stan, n.V_REFUSED, code, ""]))
     if s.pending == n.P_AGAIN:
-        if attempts >= profile.attempts:
-            wait = 0  # it stays refused; whoever asked may ask again
+        if verdict == n.V_REFUSED and not s.attempts:
+            wait = 0  # the host has answered, and does not take it now: whoever asked may ask again
         return wait, drafts, [("done", False, "present_failed", None)]
-    if attempts < profile.attempts and not merchant and not s.stuck:
-        return wait, drafts, [("done", True, "settling", None)]
-    if not s.stuck:
-        drafts.append((n.UNSETTLED, [s.batch, _cause(state, profile, verdict, code), code, attempts]))
+    if attempts < profile.attempts and not merchant:
+        return wait, drafts, [("done", not s.stuck, "settle_failed" if s.stuck else "settling", None)]
+    cause = _cause(state, profile, verdict, code)
+    if not s.stuck >> cause & 1:
+        drafts.append((n.UNSETTLED, [s.batch, cause, code, attempts]))
         effects.append(PRINT)
     return wait, drafts, effects + [("done", False, "settle_failed", None)]  # noqa: RUF005
 

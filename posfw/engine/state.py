@@ -99,7 +99,8 @@ class State:
 
     Of the batch: `totals` (8 numbers), `opened` (its first INTENT's rtc), `overdue` (the UNSETTLED entry that says so,
     or 0), `cause` (of its last UNSETTLED, or 0), `settle` (posfw.engine.batch.Settle, or None). Of any batch:
-    `refused`, records the host did not take, [number, batch, code]; `shred`, closed batches whose vault key is there.
+    `refused`, records the host did not take, [number, batch, code, told]; `shred`, closed batches whose vault key is
+    still there.
     """
 
     def __init__(self):

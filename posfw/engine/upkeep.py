@@ -10,6 +10,7 @@ from posfw.micro import const
 _SIGN_ON = const(3)
 _EARLIEST = const(1767225600)  # 2026-01-01: no terminal with this firmware lives before
 _HOST = const(2)
+_COUNTING = const(8)  # its place in CONFIG
 _TECHNICIAN = const(3)
 
 
@@ -41,8 +42,9 @@ def configure(state, profile, now):
 
 
 def _may_configure(state, profile):
-    # A batch is settled under the numbers it was sold under, so it is closed before they change.
-    if state.settle is not None or (profile.settles and state.intents and len(state.config) == len(profile.config)):
+    # A batch is settled under the numbers it was sold under, so it is closed, to its last record, before they change.
+    counted = len(state.config) > _COUNTING and state.config[_COUNTING] != "000000"
+    if state.settle is not None or state.refused or (counted and state.intents):
         return False
     return not (state.debts or state.slips or state.current is not None)
 

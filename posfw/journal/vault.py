@@ -99,11 +99,18 @@ class Vault:
             if not first <= sequence <= first + 1:
                 yield sequence
 
-    def nearly_full(self, keep):
-        """True if fewer than two sectors can be opened before records still needed are in the way."""
+    def nearly_full(self, keep, batch):
+        """True if fewer than two sectors can be opened before records still needed are in the way. batch: the present
+        one; the answer is worked out again when it or the sector in use changes. Raises VaultError."""
+        try:
+            return self._nearly_full(keep, batch)
+        except FrameError as e:
+            raise VaultError("vault flash: %s" % e)
+
+    def _nearly_full(self, keep, batch):
         self._locate()
-        if self._looked_at != self._sequence:
-            self._looked_at, self._full = self._sequence, False
+        if self._looked_at != (self._sequence, batch):
+            self._looked_at, self._full = (self._sequence, batch), False
             oldest = self._sequence + 1 - self.frames.blocks
             for sequence in (oldest, oldest + 1):
                 if sequence >= 0 and any(keep(_ref(r), _batch(r)) for r in self._records(sequence)):

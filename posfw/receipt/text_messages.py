@@ -42,6 +42,7 @@ link_down 连不上收单行，请检查网络
 wrong_config 终端参数不符，不能交易。请联系维护人员 %s
 debt_limit 未完成的冲正已达上限，不能做新交易
 busy 正在处理，请稍候
+out_of_memory 内存不足，请重新启动终端
 settling 正在结算，请稍候
 settled 结算完成
 settle_failed 结算未完成 %c
@@ -101,6 +102,7 @@ link_down Acquirer cannot be reached, check the network
 wrong_config Terminal settings do not fit, no sales. Call service %s
 debt_limit Too many reversals owed: no new sale
 busy Busy, please wait
+out_of_memory Out of memory, restart the terminal
 settling Settling, please wait
 settled Settled
 settle_failed Settlement incomplete %c

@@ -24,7 +24,8 @@ from posfw.terminal.records import detail, gather, payloads, transaction
 
 __all__ = ["facts_of", "gather", "settle_dial", "settle_no_key", "settle_send", "shred"]
 
-_RECOVERY_MS = const(60000)  # before the key store is asked again to erase; doubles
+_MOST_READS = const(4)  # of a key that a sound key store does not give: then it is gone
+_RECOVERY_MS = const(5000)  # before the key store is asked again to erase; doubles
 
 
 # -- messages ------------------------------------------------------------------------------------------------
@@ -82,13 +83,7 @@ def _build(runner, s):
     records = []
     for number in s.pack:
         t = transaction(runner, number)
-        try:
-            plaintext = runner.vault.get(t.vault)
-        except KeyStoreError:
-            if not (_key_gone(runner, t.batch) and _key_gone(runner, runner.state.batch)):  # perhaps moved
-                raise
-            raise VaultLost("the vault's key is gone")
-        records.append((t, cbor.decode(plaintext)))
+        records.append((t, cbor.decode(_vaulted(runner, t.vault)[1])))
     return wire.upload_message(profile, config, s, records, cmac)
 
 
@@ -108,7 +103,7 @@ def shred(runner, batch):
     except (KeyStoreError, VaultError) as e:
         runner.board.display.show("keystore_fault", str(e))
         count = runner.count(0)
-        runner.holds[0] = [runner.board.clock.now()[0] + (_RECOVERY_MS << min(count, 10)), count]
+        runner.holds[0] = [runner.board.clock.now()[0] + (_RECOVERY_MS << min(count, 14)), count]
         return ("fault", AREA_KEYSTORE, 2, 1) if count & (count - 1) == 0 else None
     runner.holds.pop(0, None)
     return ("shredded", batch, moved)
@@ -116,38 +111,44 @@ def shred(runner, batch):
 
 def _move_all(runner, batch):
     state = runner.state
-    if _key_gone(runner, batch):
-        return 0  # erased already: the power went before the journal could say so
     # A batch that begins with such records has its key from here, so that no later failure to read it makes another.
     runner.vault.ensure_key(state.batch, None if state.intents else runner.board.random(48))
-    moved = 0
-    for t in state.debts:
-        moved += _move(runner, t.vault, batch)
+    needed = [t.vault for t in state.debts]
     for item in state.refused:
-        moved += _move(runner, transaction(runner, item[0]).vault, batch)
+        needed.append(transaction(runner, item[0]).vault)
+
+    def keep(ref, of):
+        return of == state.batch or ref in needed
+
+    moved = 0
+    for ref in needed:
+        moved += _move(runner, ref, batch, keep)
     return moved
 
 
-def _key_gone(runner, batch):
-    """True if there is no such key, False if there is. Raises KeyStoreError where the key store itself is not well."""
-    keystore = runner.board.keystore
-    for _ in range(2):
-        try:
-            keystore.vault_key(batch)
-            return False
-        except KeyStoreError:
-            keystore.seal()  # it answers, so it is well
-    return True
-
-
-def _move(runner, ref, batch):
+def _vaulted(runner, ref):
+    """(batch whose key it lies under, plaintext) of a record. Raises VaultLost where it is gone, VaultError and
+    KeyStoreError where the next try may read it."""
     try:
-        held, plaintext = runner.vault.find(ref)
+        found = runner.vault.find(ref)
+    except KeyStoreError:
+        runner.board.keystore.seal()  # it answers, so it is well
+        runner.unread += 1
+        if runner.unread < _MOST_READS:
+            raise
+        raise VaultLost("the vault's key is gone")
+    runner.unread = 0
+    return found
+
+
+def _move(runner, ref, batch, keep):
+    try:
+        held, plaintext = _vaulted(runner, ref)
     except VaultLost:
         return 0  # nothing is left to be kept: the debt itself says so when it comes up
     if held != batch:
         return 0
-    runner.vault.put(ref, runner.state.batch, plaintext, None, runner.keep)
+    runner.vault.put(ref, runner.state.batch, plaintext, None, keep)
     return 1
 
 
@@ -164,7 +165,12 @@ def facts_of(runner, number, slip, seq, head, again):
             t = transaction(runner, entry[6][3])
         elif slip == SLIP_HUMAN and entry[6][1] == HUMAN_WRITTEN_OFF:
             t = transaction(runner, entry[6][0])
-    what = facts.of_batch(profile, state, entry, t, seq, head, again)
+    config = state.config
+    listed = ()
     if slip == SLIP_DETAIL:
-        what["batch"], what["totals"], what["records"] = detail(runner, number)
+        listed = detail(runner, number)
+        config = listed[2]
+    what = facts.of_batch(profile, state, config, entry, t, seq, head, again)
+    if listed:
+        what["batch"], what["totals"], what["records"] = listed[0], listed[1], listed[3]
     return what

@@ -1,14 +1,19 @@
 """Close of day as the facade drives it: when it is due, how far it goes in one call, the reminder."""
 
 from posfw.engine import gate
+from posfw.engine.batch import AGAIN
+from posfw.engine.state import OWED
 from posfw.micro import const
 from posfw.numbers import BY_OPERATOR
 from posfw.terminal.runner import DURABILITY
 
 ROOM_FOR_SLIPS = 1  # free sectors below which no slip is printed: the last room is for reversals
-# Bytes of journal that the upload of one record takes at most: two entries where it has a message of its own
-_UPLOAD_BYTES = const(288)
+# What the upload of one record takes of the journal at most: two entries of so many bytes, where it has a message of
+# its own
+_ENTRY = const(112)
+_PASSES = const(2)  # of an upload: the host may ask for all of it again
 _AGAIN_MS = const(60000)
+_TRIED = const(-1)  # in the runner's holds: a close of day that could not begin
 
 
 class CloseOfDay:
@@ -25,6 +30,10 @@ class CloseOfDay:
             return False, runner.stopped, None
         done = None
         runner.holds.pop(None, None)
+        if runner.state.settle is not None and runner.state.settle.phase == AGAIN:
+            done = self._go_on()
+            if runner.state.settle is not None:
+                return False, "busy", None  # a record is being presented, and its message comes first
         if runner.state.settle is None:
             done = runner.run(("settle_begin", BY_OPERATOR, runner.random_number(), ()))
             if done is not None and not done[0] and runner.state.settle is None:
@@ -75,22 +84,25 @@ class CloseOfDay:
         """Sectors the journal can still open beyond those that uploading the batch will take. Raises RingError,
         FrameError."""
         runner = self.runner
-        upload = runner.state.intents * _UPLOAD_BYTES if runner.profile.settles else 0
-        return runner.journal.free_sectors() - upload // runner.journal.frames.block_size
+        frames = runner.journal.frames
+        upload = runner.state.intents * 2 * _PASSES * frames.space(_ENTRY) if runner.profile.settles else 0
+        return runner.journal.free_sectors() - upload // frames.block_size
 
     def when_due(self):
         """Close of day by schedule or forced by a limit; the word that the batch is overdue. True if one was due."""
         runner, state, profile = self.runner, self.runner.state, self.runner.profile
         now = self.terminal.board.clock.now()
-        if not profile.settles or not state.intents or self._held(now[0]):
+        if not profile.settles or not state.intents:
             return False
         if gate.overdue(state, profile, now):
             runner.run(("overdue",))
             return True
-        reason = gate.must_settle(state, profile, now, self.room(), runner.vault.nearly_full(runner.keep))
+        if runner.holds.get(_TRIED, (0,))[0] > now[0] or any(t.phase == OWED for t in state.debts):
+            return False
+        reason = gate.must_settle(state, profile, now, self.room(), runner.vault.nearly_full(runner.keep, state.batch))
         if not reason:
             return False
         runner.run(("settle_begin", reason, runner.random_number(), ()))
         if state.settle is None:
-            runner.holds[None] = [now[0] + _AGAIN_MS, 0]  # something owed is in its way
+            runner.holds[_TRIED] = [now[0] + _AGAIN_MS, 0]  # something is in its way
         return True

@@ -33,7 +33,7 @@ def set_clock(runner, rtc, quality):
 def hold(runner, key, ms, count):
     """Do not try `key` for a while: a transaction's reversal, or None for the settlement."""
     holds = runner.holds
-    for old in [old for old in holds if old and old not in runner.state.txns]:
+    for old in [old for old in holds if old and old > 0 and old not in runner.state.txns]:
         del holds[old]  # its debt has ended
     holds[key] = [runner.board.clock.now()[0] + ms, count]
 
@@ -186,16 +186,18 @@ def print(runner, txn, slip, again):
 def put_on_paper(runner, slip, seq, what):
     """Print a slip of the facts `what`; return the fault, 0 if it is out."""
     overlay.use(overlay.PAPER)
-    from posfw.receipt import slips
-
     printer = runner.board.printer
     try:
+        from posfw.receipt import slips
+
         printer.begin(slip, seq or 0)
         for chunk in slips.render(slip, what, runner.profile.receipt_width):
             printer.write(chunk)
         printer.end()
     except PrinterError as e:
         return e.fault if e.fault in (1, 2, 3, 4) else OFFLINE
-    except (OSError, slips.SlipError):
+    except (OSError, MemoryError):
+        return OFFLINE
+    except slips.SlipError:
         return OFFLINE
     return 0

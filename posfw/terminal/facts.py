@@ -35,10 +35,9 @@ def of(profile, config, t, seq, head, reprint):
     return what
 
 
-def of_batch(profile, state, entry, t, seq, head, reprint):
-    """The facts of a batch's slip. entry: the decoded entry it is about, or None for the batch that is open now; t: the
-    Txn of a refused record, or None."""
-    config = state.config
+def of_batch(profile, state, config, entry, t, seq, head, reprint):
+    """The facts of a batch's slip. config: the CONFIG body it was sold under; entry: the decoded entry it is about, or
+    None for the batch that is open now; t: the Txn of a refused record, or None."""
     if t is not None:
         what = of(profile, config, t, seq, head, reprint)
     else:

@@ -2,13 +2,13 @@
 
 from posfw.acquirer.clearing import is_chip
 from posfw.codec import cbor
-from posfw.engine.batch import CANCELS, NOT_COUNTED, cancels, counting
+from posfw.engine.batch import CANCELS, NOT_COUNTED, cancels, counting, rules
 from posfw.engine.fold import apply
 from posfw.engine.sequence import LAST
 from posfw.engine.state import State
 from posfw.journal import seal
 from posfw.journal.vault import VaultLost
-from posfw.numbers import APPROVED, CANCELLED, HUMAN, HUMAN_CHARGED, INTENT, OUTCOME, REPLY, SNAPSHOT
+from posfw.numbers import APPROVED, CANCELLED, CONFIG, HUMAN, HUMAN_CHARGED, INTENT, OUTCOME, REPLY, SNAPSHOT
 
 
 def gather(runner, most):
@@ -19,7 +19,7 @@ def gather(runner, most):
     own_chip = profile.has_message("upload_chip")
     numbers = []
     upto = s.number
-    for t, at, after in records(runner, s.cursor, s.number, s.batch):
+    for t, at, after in records(runner, s.cursor, s.number, s.batch, state.config):
         chip = is_chip(t)
         if s.balanced and not chip:
             continue
@@ -34,48 +34,47 @@ def gather(runner, most):
     return ("gathered", numbers, upto)
 
 
-def records(runner, start, end, batch):
+def records(runner, start, end, batch, config):
     """Yield (Txn, at, after) of each record of `batch` that entries from `start` to before `end` count, in the order in
     which they were counted: reading may begin again at entry `at` with this one, or at `after` behind it."""
-    config = runner.state.config
     first = runner.state.batch_first if batch == runner.state.batch else start
-    undone = _undone(runner, first, end, batch) if CANCELS in config[8] else ()
+    undone = _undone(runner, first, end, batch, config) if CANCELS in rules(config) else ()
     intent = found = None
+    at = 0
     for payload in payloads(runner, start):
         seq, kind, body = payload[0], payload[1], payload[6]
         if seq >= end:
             break
         if kind == INTENT:
             if found is not None:  # it can no longer be cancelled
-                yield found, found.txn, seq
+                yield found, at, seq
                 found = None
             intent = payload
         elif kind == OUTCOME:
             if body[1] == APPROVED:
-                found = _counted(runner, body[0], intent, batch, undone)
+                found, at = _counted(runner, body[0], intent, batch, undone, config), seq
             elif body[1] == CANCELLED and found is not None and found.txn == body[0]:
                 found = None
         elif kind == HUMAN and body[1] == HUMAN_CHARGED:
-            t = _counted(runner, body[0], intent, batch, undone)
+            t = _counted(runner, body[0], intent, batch, undone, config)
             if t is not None:
                 if found is not None:
-                    yield found, found.txn, seq
+                    yield found, at, seq
                     found = None
                 yield t, seq, seq + 1
     if found is not None:
-        yield found, found.txn, end
+        yield found, at, end
 
 
-def _counted(runner, number, intent, batch, undone):
+def _counted(runner, number, intent, batch, undone, config):
     """The record, or None if it is not uploaded: not counted, or taken out of the totals together with its void."""
     t = _txn(intent) if intent is not None and intent[0] == number else transaction(runner, number)
-    config = runner.state.config
     if t.batch != batch or counting(config, t.type) == NOT_COUNTED or cancels(config, t) or t.stan in undone:
         return None
     return t
 
 
-def _undone(runner, start, end, batch):
+def _undone(runner, start, end, batch, config):
     """The STANs of records that a void of the same batch takes out of it: a bit each."""
     key = (batch, end)
     if runner.undone is None or runner.undone[0] != key:
@@ -89,8 +88,12 @@ def _undone(runner, start, end, batch):
                 void = _txn(payload)
             elif kind == OUTCOME and body[1] in (APPROVED, CANCELLED) and stans.first:
                 t = void if void.txn == body[0] else transaction(runner, body[0])
-                if t.batch == batch and cancels(runner.state.config, t):
+                if t.batch == batch and cancels(config, t):
                     stans.mark(t.original[2], body[1] == APPROVED)
+            elif kind == HUMAN and body[1] == HUMAN_CHARGED and stans.first:
+                t = transaction(runner, body[0])
+                if t.batch == batch and cancels(config, t):
+                    stans.mark(t.original[2], True)
         runner.undone = (key, stans)
     return runner.undone[1]
 
@@ -155,27 +158,33 @@ def transaction(runner, number):
 
 
 def detail(runner, number):
-    """(batch, totals, records) of the batch that entry `number` closed, or of the present one where it is 0.
+    """(batch, totals, CONFIG body, records) of the batch that entry `number` closed; of the present one where it is 0.
 
     records: (stan, type, amount, pan, scheme) each, read from the journal as they are asked for.
     """
     state = runner.state
+    config = state.config
     if not number:
         batch, start, end, totals = state.batch, state.batch_first, runner.journal.seq, list(state.totals)
     else:
         body = next(payloads(runner, number))[6]
         batch, end, totals = body[0], number, body[2]
-        start = _first_of(runner, number, batch)
-    found = records(runner, start, end, batch)
-    return batch, totals, ((t.stan, t.type, t.amount, t.pan, t.scheme) for t, _, _ in found)
+        start, config = _before(runner, number, batch, config)
+    found = records(runner, start, end, batch, config)
+    return batch, totals, config, ((t.stan, t.type, t.amount, t.pan, t.scheme) for t, _, _ in found)
 
 
-def _first_of(runner, closed, batch):
-    """Where reading for a closed batch may begin: the SNAPSHOT before its end knows."""
+def _before(runner, closed, batch, config):
+    """Where reading for a closed batch may begin, and its CONFIG: the SNAPSHOT of the sector of its end knows."""
     first = runner.journal.ring.find(closed).first_seq
+    start = first
     for payload in payloads(runner, first):
-        if payload[1] == SNAPSHOT:
-            return payload[6][1][3] if payload[6][1][2] == batch else first
-        if payload[0] > first + 1:
+        seq, kind, body = payload[0], payload[1], payload[6]
+        if seq >= closed:
             break
-    return runner.journal.first_seq()
+        if kind == SNAPSHOT:
+            config = body[1][1]
+            start = body[1][3] if body[1][2] == batch else first
+        elif kind == CONFIG:
+            config = body
+    return start, config

@@ -60,10 +60,12 @@ class Runner:
         self.request = None  # a reversal ready to be sent
         self.left = False  # a byte of the present transaction's request may have left
         self.refused = None  # the transaction whose approval the card refused in this boot
+        self.unread = 0  # vault records in turn whose key a sound key store did not give
         self.undone = None  # posfw.terminal.records: what voids took out of the batch
         self.card = None  # of the request in hand; never stored
         self.finish = None
         self._txn = None  # of the event in hand
+        self._unfolded = False  # the newest entry is in the journal and not in the state yet
 
     # -- boot ------------------------------------------------------------------------------------------------
 
@@ -101,7 +103,15 @@ class Runner:
                     work.extend(reversed(self._decide(follow)))
         except DURABILITY as e:
             return self._not_durable(e)
+        except MemoryError:
+            if self._unfolded:  # durable, and not in the state: only a restart brings the two together again
+                self.stopped = "out_of_memory"
+            self.board.display.show("out_of_memory")
+            return False, "out_of_memory", self._txn
         finally:
+            if self.state.settle is None:
+                self.holds.pop(None, None)  # what was held belongs to the settlement that has ended
+
             self.card = self.finish = None
             self.running = False
         return result
@@ -113,7 +123,9 @@ class Runner:
             if len(draft) == 3:
                 self._to_vault(draft)
             _, payload = self.journal.append(draft[0], draft[1], now)
+            self._unfolded = True
             apply(self.state, payload)
+            self._unfolded = False
             # Kept for the result: the state forgets a transaction for which nothing is owed.
             self._txn = self.state.txns.get(self.state.current) or self._txn
         return effects

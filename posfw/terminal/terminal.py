@@ -233,7 +233,7 @@ class Terminal:
             "next_stan": state.stan,
             "owed": [[item[0], item[1]] for item in owed.owed(state)],
             "settlement": _settlement_of(state),
-            "refused": [list(item) for item in state.refused],
+            "refused": [item[:3] for item in state.refused],
             "message": runner.stopped or ("tampered" if state.tampered else ""),
         }
 
@@ -267,6 +267,8 @@ class Terminal:
         key = found.refusal(kind, amount if type(amount) is int else 0, self.profile.completion_percent)
         if key is None:
             request["original"] = found.original
+            request["card"] = dict(card)
+            request["card"]["scheme"] = found.scheme  # the same card, whatever its reader calls it now
         return key
 
     def _not_booted(self):

@@ -58,7 +58,7 @@ def close_the_day(sim):
 
 def test_the_widest_settlement_fits_beside_the_most_debts():
     sim = Sim(warn(5))
-    done = [request(sim, 999999999999 - i) for i in range(6)]
+    done = [request(sim, 142857142857 - i) for i in range(6)]
     sim.printer.paper = 0
     sim.host.faults = ["silent"] * 400
     for result in done:
@@ -105,7 +105,7 @@ def test_the_most_unresolved_debts_fit():
 
 def test_voids_owed_with_their_originals_fit():
     sim = Sim(warn(5))
-    done = [request(sim, 999999999999 - i) for i in range(6)]
+    done = [request(sim, 142857142857 - i) for i in range(6)]
     sim.printer.paper = 0
     sim.host.faults = ["silent"] * 400
     for result in done:

@@ -74,7 +74,7 @@ def settle(sim):
     sim.terminal.settle()
     wait(sim, times=40)
     assert sim.state.batch == 2
-    ((number, _, _),) = sim.state.refused
+    ((number, _, _, _),) = sim.state.refused
     sim.terminal.present_again()
     human(sim, number, n.HUMAN_WRITTEN_OFF)
     sim.terminal.print_detail(closed=True)

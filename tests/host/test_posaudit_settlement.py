@@ -1296,7 +1296,7 @@ def test_the_terminals_own_journals_add_up_and_agree_with_the_host(seed):
         settled = batch if batch in host.closed and stan in host.closed[batch].settled else None
         rows.append(acquirer_file.Row(tid, batch, stan, booked.name, booked.amount, "", "", state_there, settled, ""))
     found = compare(books, rows).lists
-    refused = {number for number, _, _ in state.refused}
+    refused = {item[0] for item in state.refused}
     assert {item["txn"] for item in found.pop("refused")} == refused
     assert {item["txn"] for item in found.pop("unresolved")} == {t.txn for t in state.debts}
     written_off = {item["txn"] for item in found.pop("written_off")}

@@ -100,6 +100,7 @@ bad_request bad_amount bad_card original_not_found already_voided batch_limit st
 wrong_config profile_error debt_limit busy
 settling settled settle_failed settle_unresolved batch_empty batch_overdue totals_differ uploading upload_blocked
 record_refused presenting presented nothing_refused detail_done cancelled journal_newer present_failed
+out_of_memory
 """
 
 

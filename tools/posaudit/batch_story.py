@@ -123,7 +123,7 @@ def _owed(batch: Batch, present: bool, state: Any) -> list[dict[str, Any]]:
             owed.append({"what": "slip", "slip": slip[1], "number": slip[0]})
     if present and state.settle is not None and state.settle.phase != _AGAIN:
         owed.append({"what": "settlement", "phase": state.settle.phase, "number": state.settle.number})
-    for number, _, code in state.refused:
+    for number, _, code, _ in state.refused:
         if number in batch.records:
             owed.append({"what": "refused", "txn": number, "code": code})
     if batch.closed and not batch.destroyed and batch.number in state.shred:

@@ -233,7 +233,7 @@ def _settle(story: Story, state: Any) -> None:
     if kept is not None:
         story.cause = kept.cause or story.cause
     story.slips = [slip[1] for slip in state.slips if slip[0] == story.txn]
-    story.refused = next((code for number, _, code in state.refused if number == story.txn), None)
+    story.refused = next((code for number, _, code, _ in state.refused if number == story.txn), None)
 
 
 def _cause_needed(story: Story) -> bool:
