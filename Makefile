@@ -33,13 +33,15 @@ lint: $(STAMP) $(TYPINGS) ## ruff, mypy (host, and device against the MicroPytho
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file mypy-device.ini
 	$(BIN)/python tools/generate_glyphs.py --check
+	$(BIN)/python tools/generate_p256_table.py --check
 	$(BIN)/python -m pytest -q -p no:randomly tests/host/test_layers.py
 
 bench: $(STAMP) ## measure and rewrite docs/benchmarks.md
 	$(BIN)/python tests/bench/run.py --write docs/benchmarks.md
 
-generate: $(STAMP) ## rebuild generated files (glyph table)
+generate: $(STAMP) ## rebuild generated files (glyph and curve tables)
 	$(BIN)/python tools/generate_glyphs.py
+	$(BIN)/python tools/generate_p256_table.py
 
 pictures: $(STAMP) ## redraw the pictures of the docs from a real run
 	$(BIN)/python tools/make_pictures.py

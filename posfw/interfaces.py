@@ -58,8 +58,33 @@ class KeyStore:
     def cmac(self, *parts):
         """AES-CMAC (RFC 4493), 16 bytes, of the joined parts under the working MAC key."""
 
+    def signer(self):
+        """Return the Signer of the terminal's private key, or None if there is none: the tier is then "mac", and the
+        chained MACs alone vouch for the journal."""
+
     def zeroise(self):
-        """Overwrite every key. Later calls raise KeyStoreError."""
+        """Overwrite every key, the signer's too. Later calls raise KeyStoreError."""
+
+
+class Signer:
+    """Signs with the terminal's private key: ES256, ECDSA on P-256 with SHA-256.
+
+    `tier` says what stands behind a signature, the strongest first; a verifier reports it:
+    "element"  a secure element signs: the key was made there and cannot leave it
+    "native"   a C module signs in constant time; the key passes through the terminal's memory
+    "python"   posfw.crypto.signer.SoftSigner: neither constant-time nor without traces of the key in memory
+    "mac"      no signer at all: KeyStore.signer() returns None
+    """
+
+    tier = "python"
+
+    def public_key(self):
+        """Return the 64-byte public key x || y. Raises KeyStoreError once zeroised."""
+
+    def sign(self, hashed):
+        """Return the 64-byte signature r || s of `hashed`, a SHA-256 digest; any s is good. Raises KeyStoreError.
+
+        May take a tenth of a second and leave garbage: it is called in idle time, never between card and reply."""
 
 
 class Link:
