@@ -21,7 +21,7 @@ demo: $(STAMP) ## the main job: acquirer, terminal (real MicroPython), faults, t
 	$(BIN)/poslab demo --out build/demo
 
 test: $(STAMP) ## every test: device code under CPython and MicroPython, host tools, the demo's day
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # MicroPython's stubs shadow CPython's typeshed, so they live in a folder of their own.
 $(TYPINGS): pyproject.toml $(STAMP)
