@@ -28,7 +28,9 @@ def lines(story: BatchStory, report: Report | None) -> list[str]:
     out = [say(lang, "batch_title", batch=f"{b.number:06}", first=b.first, last=max(b.first, b.last))]
     if b.config:
         out.append(say(lang, "batch_where", tid=b.config[1], mid=b.config[2], merchant=b.config[3]))
-    if b.opened:
+    if not b.whole:
+        out.append(say(lang, "batch_partial", seq=b.first))
+    elif b.opened:
         i = b.opened[6]
         what = type_name(lang, i[2]), money(i[3], i[4])
         out.append(say(lang, "batch_opened", time=c.when(b.opened), seq=b.opened[0], type=what[0], amount=what[1]))
@@ -106,7 +108,7 @@ def _standing(story: BatchStory) -> list[str]:
 def _counted(b: Batch, c: Context) -> list[str]:
     lang = c.lang
     if b.config is None or len(b.config) < 9 or not b.config[8].strip("0"):
-        return [say(lang, "counting_unknown")]
+        return [say(lang, "counting_unknown" if b.config or b.whole else "counting_no_config")]
     totals, host = b.totals(), host_totals(b)
     out = []
     for at, scheme, direction in PLACES:

@@ -57,7 +57,7 @@ def read_batch(path: Any, number: int, at: int | None, lang: str, proven: set[in
 
 def _read(path: Any, number: int, at: int | None, lang: str, proven: set[int] | None, strict: bool) -> BatchStory:
     manifest, entries = read_entries(path)
-    fold, books = Fold(Context(lang)), Books()
+    fold, books = Fold(Context(lang)), Books(manifest.first_seq)
     for entry in entries:
         p = entry.payload
         true = None if proven is None else entry.offset in proven
@@ -143,7 +143,8 @@ def to_dict(story: BatchStory, report: Report | None) -> dict[str, Any]:
         "findings": [str(f) for f in report.findings] if report else [],
         "contradictions": [{"seq": o.seq, "key": o.key, "text": odd_text(o, c), **o.values} for o in b.odd],
         "terminal_id": story.manifest.terminal_id, "journal_id": story.manifest.journal_id.hex(),
-        "batch": b.number, "first": b.first, "last": max(b.first, b.last), "tid": b.config[1] if b.config else "",
+        "batch": b.number, "whole": b.whole, "first": b.first, "last": max(b.first, b.last),
+        "tid": b.config[1] if b.config else "",
         "state": "closed" if closed else "settling" if b.begun else "open",
         "opened": _at(b.opened, c), "begun": {**_at(b.begun, c), "reason": b.begun[6][3][0]} if b.begun else None,
         "counting": b.config[8] if b.config and len(b.config) > 8 else "",

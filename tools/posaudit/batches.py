@@ -11,6 +11,9 @@ NOT_COUNTED, DEBIT, CREDIT, CANCELS = "0123"
 UPLOAD_ALL, UPLOAD_CHIP, AGREED = 2, 3, 5  # what follows a SETTLE_REPLY
 EVIDENCE = (n.V_LATE, n.V_DUPLICATE)  # verdicts of replies that are told and change nothing
 _CHIP = (5, 7)  # entry modes of a chip
+# What cannot be said of a batch whose beginning is not in the file
+_NEEDS_ALL = ("odd_totals", "odd_uncounted", "odd_not_begun", "odd_reply", "odd_numbers", "odd_agreed", "odd_nobody",
+              "odd_vault")  # fmt: skip
 
 
 def judged(body: list[Any]) -> bool:
@@ -46,6 +49,7 @@ class Record:
     sent: int = 0  # upload messages that carried it
     verdict: str = ""  # accepted, refused: the host's last word
     code: str = ""
+    was_refused: bool = False  # as the verdict, but the host's asking for everything anew does not wipe it
     presented: list[tuple[int, str]] = field(default_factory=list)  # again: (entry of the reply, code)
     written_off: str = ""  # by whom
 
@@ -67,7 +71,7 @@ class Record:
             return "no_batch"
         if self.taken_out is not None:
             return "taken_out"
-        if self.written_off:
+        if self.written_off and self.was_refused:
             return "written_off"
         if self.verdict == "refused":
             return "refused"
@@ -120,6 +124,12 @@ class Batch:
     events: list[tuple[list[Any], bool, bool | None]] = field(default_factory=list)  # as in explain.Story
     odd: list[Odd] = field(default_factory=list)
     asked: int = 0  # what the host last wanted uploaded: 0 nothing, 2 all, 3 chip records
+    whole: bool = True  # False: the file begins after it did, so that it cannot be counted
+
+    def complain(self, key: str, seq: int, **values: Any) -> None:
+        """Note a contradiction."""
+        if self.whole or key not in _NEEDS_ALL:
+            self.odd.append(Odd(key, seq, values))
 
     def totals(self) -> list[int]:
         """Amounts and counts as in SETTLE_SENT: domestic debit and credit, international debit and credit."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from posaudit.batch_checks import check_closed, check_totals, check_upload, told_by
 from posaudit.batches import (
-    AGREED,
     CANCELS,
     DEBIT,
     EVIDENCE,
@@ -18,7 +18,6 @@ from posaudit.batches import (
     UPLOAD_CHIP,
     Batch,
     Message,
-    Odd,
     Record,
     judged,
 )
@@ -33,8 +32,9 @@ _SETTLEMENT = (n.SETTLE_SENT, n.SETTLE_REPLY, n.UPLOAD_REPLY, n.BATCH_CLOSED, n.
 class Books:
     """Every batch of a journal. Feed it the entries in order: `take` those that are believed, `tell` the others."""
 
-    def __init__(self) -> None:
-        self.batches = [Batch(1, 0)]
+    def __init__(self, first_seq: int = 0) -> None:
+        self.batches = [Batch(1, first_seq, whole=not first_seq)]
+        self.first_seq = first_seq  # the entry that the file begins with
         self.records: dict[int, Record] = {}
         self.tids: set[str] = set()
         self.counting = ""
@@ -84,7 +84,7 @@ class Books:
         batch = self.present
         if b[1] != batch.number:
             if batch.records or batch.begun is not None:
-                batch.odd.append(Odd("odd_batch", p[0], {"said": b[1], "counted": batch.number}))
+                batch.complain("odd_batch", p[0], said=b[1], counted=batch.number)
                 batch.last = p[0] - 1
                 batch = Batch(b[1], p[0], p[0])
                 self.batches.append(batch)
@@ -132,7 +132,10 @@ class Books:
         if r is None:
             return None
         if b[1] == n.HUMAN_WRITTEN_OFF:
-            r.written_off = b[2]
+            if r.was_refused:
+                r.written_off = b[2]
+            else:
+                r.batch.complain("odd_write_off", p[0], number=r.number)
             return self._decide(r.batch, p)
         r.state, r.decision = "closed_by_human", b[1]
         # Only as long as the books of its batch are open.
@@ -149,8 +152,11 @@ class Books:
         if r.way == NOT_COUNTED or r.counted:
             return
         batch = r.batch
+        if batch.closed is not None:
+            batch.complain("odd_late", p[0])  # no total ever held it: it is in no batch
+            return
         if batch is not self.present or batch.begun is not None:
-            batch.odd.append(Odd("odd_late", p[0]))
+            batch.complain("odd_late", p[0])
         r.counted = True
         batch.counted[r.number] = r
         original = batch.counted.get(r.body[9][0]) if r.body[9] is not None else None
@@ -159,7 +165,7 @@ class Books:
 
     def _take_off(self, r: Record, p: list[Any]) -> None:
         if r.batch is not self.present or r.batch.begun is not None:
-            r.batch.odd.append(Odd("odd_late", p[0]))
+            r.batch.complain("odd_late", p[0])
         r.counted = False
         del r.batch.counted[r.number]
         if r.taken_out is not None:
@@ -174,54 +180,53 @@ class Books:
             r = self.records.get(items[0])
             batch = r.batch if r is not None else self.present
             self._tells = [r] if r is not None else []
-            if r is None or r.verdict == "accepted":
-                batch.odd.append(Odd("odd_uncounted" if r is None else "odd_again", p[0], {"number": items[0]}))
+            if r is None:
+                if items[0] >= self.first_seq:
+                    batch.complain("odd_uncounted", p[0], number=items[0])
+            elif r.verdict != "refused":
+                key = "odd_again" if r.verdict == "accepted" else "odd_not_refused"
+                batch.complain(key, p[0], number=items[0])
         else:
             batch = self.present
+            self._begin_at(batch, number)
             if number != batch.number:
-                batch.odd.append(Odd("odd_batch", p[0], {"said": number, "counted": batch.number}))
+                batch.complain("odd_batch", p[0], said=number, counted=batch.number)
             if purpose == n.P_BEGIN:
                 batch.begun = batch.begun or p
                 batch.config = batch.config or self._config
                 return batch
             if batch.begun is None:
-                batch.odd.append(Odd("odd_not_begun", p[0]))
+                batch.complain("odd_not_begun", p[0])
         if purpose == n.P_TOTALS:
-            self._check_totals(batch, p, items)
+            check_totals(batch, p, items)
             first = next((m.sent for m in batch.messages if m.sent[6][0] == n.P_TOTALS), None)
             if first is not None and first[6] != b:
-                batch.odd.append(Odd("odd_second_totals", p[0], {"first": first[0]}))
+                batch.complain("odd_second_totals", p[0], first=first[0])
         elif purpose == n.P_UPLOAD:
-            self._check_upload(batch, p, items)
+            self._tells += check_upload(batch, p, items)
         elif purpose == n.P_END:
             judged = [r.verdict for r in batch.counted.values() if r.verdict]
             if items[0] not in (len(judged), judged.count("accepted")):  # with and without the refused ones
-                batch.odd.append(_numbers(p, "what_sent", items[0], len(judged)))
+                batch.complain("odd_numbers", p[0], what="what_sent", said=items[0], counted=len(judged))
         message = Message(p)
         batch.messages.append(message)
         self._messages[purpose, stan] = (message, batch)
         return batch
 
-    def _check_totals(self, batch: Batch, p: list[Any], said: list[int]) -> None:
-        counted = batch.totals()
-        if said != counted:
-            batch.odd.append(Odd("odd_totals", p[0], {"said": said, "counted": counted}))
-
-    def _check_upload(self, batch: Batch, p: list[Any], items: list[int]) -> None:
-        for number in items:
-            r = batch.counted.get(number)
-            if r is None or r.taken_out is not None:
-                batch.odd.append(Odd("odd_uncounted", p[0], {"number": number}))
-                continue
-            if r.verdict == "accepted":
-                batch.odd.append(Odd("odd_again", p[0], {"number": number}))
-            r.sent += 1
-            self._tells.append(r)
+    def _answered(self, p: list[Any], b: list[Any], purposes: tuple[int, ...]) -> tuple[Message | None, Batch]:
+        """The message that a reply is to and its batch; None where there is none that it may change."""
+        none: tuple[Message | None, Batch] = (None, self.present)
+        message, batch = self._messages.get((b[0], b[1]), none) if b[0] in purposes else none
+        if message is None:
+            batch.complain("odd_reply", p[0])
+        elif batch.closed is not None and b[0] != n.P_AGAIN and b[2] not in EVIDENCE:
+            batch.complain("odd_closed", p[0])
+            return None, batch
+        return message, batch
 
     def _take_settle_reply(self, p: list[Any], b: list[Any]) -> Batch:
-        message, batch = self._messages.get((b[0], b[1]), (None, self.present))
+        message, batch = self._answered(p, b, (n.P_TOTALS, n.P_END))
         if message is None:
-            batch.odd.append(Odd("odd_reply", p[0]))
             return batch
         message.replies.append(p)
         if b[2] not in EVIDENCE and b[6] in (UPLOAD_ALL, UPLOAD_CHIP):
@@ -231,10 +236,9 @@ class Books:
         return batch
 
     def _take_upload_reply(self, p: list[Any], b: list[Any]) -> Batch:
-        purpose, stan, _, code, codes, refused = b[:6]
-        message, batch = self._messages.get((purpose, stan), (None, self.present))
+        purpose, _, _, code, codes, refused = b[:6]
+        message, batch = self._answered(p, b, (n.P_UPLOAD, n.P_AGAIN))
         if message is None:
-            batch.odd.append(Odd("odd_reply", p[0]))
             return batch
         message.replies.append(p)
         items = message.sent[6][3]
@@ -242,11 +246,12 @@ class Books:
         if not judged(b):
             return batch
         if (codes and len(codes) != len(items)) or any(place >= len(items) for place in refused):
-            batch.odd.append(Odd("odd_codes", p[0], {"said": len(codes), "counted": len(items)}))
+            batch.complain("odd_codes", p[0], said=len(codes), counted=len(items))
         for place, number in enumerate(items):
             r = self.records.get(number)
             if r is not None:
-                r.verdict = "refused" if place in refused else "accepted"
+                r.was_refused = place in refused
+                r.verdict = "refused" if r.was_refused else "accepted"
                 r.code = codes[place] if place < len(codes) else code
                 if purpose == n.P_AGAIN:
                     r.presented.append((p[0], r.code))
@@ -254,30 +259,13 @@ class Books:
 
     def _take_closed(self, p: list[Any], b: list[Any]) -> Batch:
         batch = self.present
-        number, how, totals, _, _, uploaded, refused, unresolved, following = b
+        number, following = b[0], b[8]
+        self._begin_at(batch, number)
         if number != batch.number:
-            batch.odd.append(Odd("odd_batch", p[0], {"said": number, "counted": batch.number}))
+            batch.complain("odd_batch", p[0], said=number, counted=batch.number)
         if batch.begun is None:
-            batch.odd.append(Odd("odd_not_begun", p[0]))
-        self._check_totals(batch, p, totals)
-        if how != n.CLOSED_BY_HUMAN:
-            asked = [m.answer for m in batch.messages if m.sent[6][0] in (n.P_TOTALS, n.P_END)]
-            agreed = any(answer is not None and answer[6][6] == AGREED for answer in asked)
-            balanced = batch.asked == UPLOAD_CHIP and not batch.uploadable()  # and no chip record to follow
-            if not agreed and not balanced:
-                batch.odd.append(Odd("odd_agreed", p[0]))
-            for r in batch.uploadable():
-                if not r.verdict:
-                    batch.odd.append(Odd("odd_not_judged", p[0], {"number": r.number}))
-        verdicts = ["" if r.written_off else r.verdict for r in batch.counted.values()]
-        owed = sum(1 for r in batch.records.values() if r.state in ("reversal_owed", "unresolved"))
-        for what, said, counted in (
-            ("what_uploaded", uploaded, verdicts.count("accepted")),
-            ("what_refused", refused, verdicts.count("refused")),
-            ("what_unresolved", unresolved, owed),
-        ):
-            if said != counted:
-                batch.odd.append(_numbers(p, what, said, counted))
+            batch.complain("odd_not_begun", p[0])
+        check_closed(batch, p)
         batch.closed = p
         self._owners[p[0]] = batch
         self._tells = list(batch.counted.values())
@@ -285,9 +273,11 @@ class Books:
         return batch
 
     def _take_destroyed(self, p: list[Any], b: list[Any]) -> Batch:
+        if self.first_seq and all(batch.number != b[0] for batch in self.batches):
+            return self.present  # of a batch from before the file
         batch = self._latest(b[0])
         if batch.closed is None:
-            batch.odd.append(Odd("odd_vault", p[0]))
+            batch.complain("odd_vault", p[0])
         batch.destroyed = p
         return batch
 
@@ -313,28 +303,18 @@ class Books:
             batch = self.present if slip == n.SLIP_DETAIL and not number else self._owners.get(number)
             if batch is not None:
                 batch.slips[number, slip] = p
-                self._tells = self._told_by(number)
+                told = self.records.get(told_by(batch, number)) if number in self._owners else None
+                self._tells = [told] if told is not None else []
             return batch
         return None
 
-    def _told_by(self, number: int) -> list[Record]:
-        """The one record that an anomaly or a decision is about, by that entry's number."""
-        batch = self._owners.get(number)
-        if batch is None:
-            return []
-        for p in (*batch.unsettled, *batch.decisions):
-            of_record = p[1] == n.UNSETTLED and p[6][1] == n.CAUSE_UPLOAD
-            if p[0] == number and (of_record or (p[1] == n.HUMAN and p[6][1] == n.HUMAN_WRITTEN_OFF)):
-                r = self.records.get(p[6][3] if of_record else p[6][0])
-                return [r] if r is not None else []
-        return []
+    def _begin_at(self, batch: Batch, number: int) -> None:
+        unnamed = not batch.records and all(m.sent[6][0] == n.P_AGAIN for m in batch.messages)
+        if not batch.whole and unnamed and batch.begun is None:
+            batch.number = number  # the file begins within this one
 
     def _latest(self, number: int) -> Batch:
         return next((b for b in reversed(self.batches) if b.number == number), self.present)
-
-
-def _numbers(p: list[Any], what: str, said: int, counted: int) -> Odd:
-    return Odd("odd_numbers", p[0], {"what": what, "said": said, "counted": counted})
 
 
 _HANDLERS: dict[int, Any] = {

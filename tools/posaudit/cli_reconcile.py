@@ -12,6 +12,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from posaudit import reconcile
 from posaudit.acquirer_file import AcquirerFileError, open_acquirer
+from posaudit.batch_story import odd_text
+from posaudit.books import Books
 from posaudit.cli_base import (
     FINDINGS,
     JsonOption,
@@ -25,7 +27,9 @@ from posaudit.cli_base import (
     guarded,
 )
 from posaudit.cli_files import verified
+from posaudit.describe import Context
 from posaudit.texts import say
+from posfw import numbers as n
 
 _MOST = 50  # items of one list; the rest stands in --json
 
@@ -62,6 +66,8 @@ def reconcile_command(
             result = reconcile.compare(books, other.rows(), batch, tid, other.knows_settled, progress)
     except AcquirerFileError as error:
         raise Trouble(str(error)) from None
+    if not result.rows:
+        _check_filter(books, batch, tid, tongue)
     result.not_believed = left
     if as_json:
         proof = {
@@ -73,6 +79,19 @@ def reconcile_command(
         _print(result, tongue)
     if not result.ok or (report is not None and not report.ok) or left:
         raise typer.Exit(FINDINGS)
+
+
+def _check_filter(books: Books, batch: int | None, tid: str | None, lang: str) -> None:
+    """Refuse what would compare nothing with nothing, and find nothing. Raises Trouble."""
+    if tid is None and not books.tids and books.records:
+        raise Trouble(say(lang, "rec_needs_tid"))
+    held = [b for b in books.batches if batch in (None, b.number)]
+    if not held:
+        known = ", ".join(f"{b.number:06}" for b in books.batches[-_MOST:])
+        raise Trouble(say(lang, "rec_no_filter", what=f"--batch {batch}", known=known))
+    found = {name for b in held for name in reconcile.tids_of(b)}
+    if tid is not None and found and tid not in found:
+        raise Trouble(say(lang, "rec_no_filter", what=f"--tid {tid}", known=", ".join(sorted(found))))
 
 
 @contextmanager
@@ -93,6 +112,17 @@ def _print(result: reconcile.Result, lang: str) -> None:
         print(say(lang, "rec_no_settled"))
     if result.not_believed:
         print(say(lang, "rec_not_believed", count=result.not_believed))
+    for number in result.partial:
+        print(say(lang, "rec_partial", batch=f"{number:06}"))
+    if result.contradictions:
+        print(f"\n{say(lang, 'rec_contradictions')}: {len(result.contradictions)}")
+        for b, odd in result.contradictions[:_MOST]:
+            context = Context(lang)
+            if b.config is not None:
+                context.take([0, n.CONFIG, 0, 0, 0, 0, b.config])
+            print("  " + odd_text(odd, context))
+        if len(result.contradictions) > _MOST:
+            print("  " + say(lang, "and_more", count=len(result.contradictions) - _MOST))
     for name, items in result.lists.items():
         if items:
             print(f"\n{say(lang, 'rec_' + name)}: {len(items)}")

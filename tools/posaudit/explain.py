@@ -111,7 +111,7 @@ def read_story(path: Any, txn: int, lang: str, proven: Proven = None) -> Story:
         begun = any(_begins(e.payload, txn) and e.offset in proven for e in entries)
         manifest, entries = read_entries(path)
     story: Story | None = None
-    fold, books = Fold(Context(lang)), Books()
+    fold, books = Fold(Context(lang)), Books(manifest.first_seq)
     for entry in entries:
         p = entry.payload
         true = None if proven is None else entry.offset in proven

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from posaudit.acquirer_file import Row
-from posaudit.batches import Record
+from posaudit.acquirer_file import Row, card_ends
+from posaudit.batches import Batch, Odd, Record
 from posaudit.books import Books
 from posaudit.describe import money, type_name
 from posaudit.names import misshapen
@@ -47,19 +47,24 @@ class Result:
     ignored: int = 0
     agree: int = 0
     not_believed: int = 0
+    partial: list[int] = field(default_factory=list)  # batches whose beginning is not in the file
+    contradictions: list[tuple[Batch, Odd]] = field(default_factory=list)
     lists: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {name: [] for name in (*LISTS, NOTE)})
 
     @property
     def ok(self) -> bool:
         """True if nothing differs."""
-        return not any(self.lists[name] for name in LISTS)
+        return not self.contradictions and not any(self.lists[name] for name in LISTS)
 
     def to_dict(self) -> dict[str, Any]:
         """For --json."""
         return {
             "ok": self.ok, "tids": self.tids, "transactions": self.transactions, "rows": self.rows,
             "ignored_rows": self.ignored, "agree": self.agree, "not_believed": self.not_believed,
-            "compared_settled": self.knows_settled, "lists": self.lists,
+            "compared_settled": self.knows_settled, "partial_batches": self.partial,
+            "contradictions": [{"batch": b.number, "seq": o.seq, "key": o.key, **o.values}
+                               for b, o in self.contradictions],
+            "lists": self.lists,
         }  # fmt: skip
 
 
@@ -67,8 +72,8 @@ def read_books(path: Any, proven: set[int] | None, progress: Progress | None = N
     """The journal's batches, and how many entries were not believed: unreadable, or not in `proven` if that is given.
 
     Raises FormatError, OSError."""
-    books, left = Books(), 0
-    _, entries = read_entries(path)
+    manifest, entries = read_entries(path)
+    books, left = Books(manifest.first_seq), 0
     for count, entry in enumerate(entries):
         p = entry.payload
         if not p or misshapen(p) or (proven is not None and entry.offset not in proven):
@@ -89,41 +94,53 @@ def compare(
     progress: Progress | None = None,
 ) -> Result:
     """Compare transaction by transaction. batch, tid: only these. Raises what `rows` raises."""
-    wanted: dict[Key, list[Record]] = {}
+    held_by: dict[Key, list[Record]] = {}
     for r in books.records.values():
-        if batch in (None, r.body[1]) and tid in (None, r.tid):
-            wanted.setdefault((r.tid, r.body[1], r.body[0]), []).append(r)
+        if tid in (None, r.tid) or not r.tid:  # the CONFIG that names it is not in the file
+            held_by.setdefault((r.tid or tid or "", r.body[1], r.body[0]), []).append(r)
     tids = [tid] if tid is not None else sorted(books.tids)
-    result = Result(tids, knows_settled, sum(map(len, wanted.values())))
+    wanted = {key for key in held_by if batch in (None, key[1])}
+    result = Result(tids, knows_settled, sum(len(held_by[key]) for key in wanted))
+    for b in books.batches:
+        if batch in (None, b.number) and (tid is None or tid in tids_of(b) or not tids_of(b)):
+            result.contradictions += [(b, odd) for odd in b.odd]
+            if not b.whole:
+                result.partial.append(b.number)
     pairs = _Pairs()
     seen: set[Key] = set()
     for count, row in enumerate(rows):
         if progress is not None and count % _PROGRESS == 0:
             progress("acquirer", count)
-        if row.tid not in tids or batch not in (None, row.batch):
+        # What was settled in the batch asked for belongs to it, wherever it was made.
+        if row.tid not in tids or batch not in (None, row.batch, row.settled):
             result.ignored += 1
             continue
         result.rows += 1
         key = (row.tid, row.batch, row.stan)
-        held = wanted.get(key)
+        held = held_by.get(key)
         if not held:
             name = "twice_at_acquirer" if key in seen else "only_at_acquirer"
             result.lists[name].append(_item(None, row))
             continue
         # After a batch number came round again there may be two: the one that fits better.
-        record = next((r for r in held if r.body[3] == row.amount), held[0])
+        ranked = [(_compare(r, row, knows_settled), r) for r in held]
+        found, record = min(ranked, key=lambda f: (any(name != NOTE for name in f[0]), f[1].body[3] != row.amount))
         held.remove(record)
         seen.add(key)
-        found = _compare(record, row, knows_settled)
         pairs.note(record, row)
         _file(result, found, record, row)
-    for held in wanted.values():
-        for record in held:
+    for key in (k for k in held_by if k in wanted):
+        for record in held_by[key]:
             _file(result, _missing(record), record, None)
     if knows_settled:
         for record, row in pairs.odd():
             result.lists["settled_one_side"].append(_item(record, row))
     return result
+
+
+def tids_of(batch: Batch) -> set[str]:
+    """The terminal ids that a batch's transactions were made under."""
+    return {r.tid for r in batch.records.values() if r.tid} | ({batch.config[1]} if batch.config else set())
 
 
 def _file(result: Result, found: list[str], record: Record, row: Row | None) -> None:
@@ -150,11 +167,12 @@ def _compare(r: Record, row: Row, knows_settled: bool) -> list[str]:
         found.append("amount_differs")
     if r.state in _PENDING:
         return [*found, "unresolved"]
+    settled = ["settled_one_side"] if knows_settled and row.settled is not None else []  # of what does not stand
     undone = r.state == "reversed" or (r.state == "closed_by_human" and r.decision == n.HUMAN_REVERSED)
     if undone:
-        return [*found, "reversed_one_side"] if row.state == "approved" else found
+        return [*found, *(["reversed_one_side"] if row.state == "approved" else settled)]
     if r.state in ("declined", "not_sent"):
-        return [*found, "approved_one_side"] if row.state == "approved" else found
+        return [*found, *(["approved_one_side"] if row.state == "approved" else settled)]
     if not r.stands:
         return found  # a person settled it by other means
     if row.state != "approved":
@@ -170,11 +188,11 @@ def _settled(r: Record, row: Row, knows_settled: bool) -> list[str]:
         found.append(place)
     elif place == "no_batch":
         found.append("unresolved")
-    if not knows_settled or place in (
-        "taken_out",
-        "not_counted",
-    ):  # pairs are looked at together; an old journal is mute
+    if not knows_settled or place == "not_counted":  # an old journal is mute
         return found
+    if place == "taken_out":  # what the two are to each other is looked at when both are known
+        mine = r.batch.closed is not None and row.settled == r.body[1]
+        return found if row.settled is None or mine else [*found, "settled_one_side"]
     if place == "settled":
         return [] if row.settled == r.body[1] else ["settled_one_side"]
     if row.settled is not None and place != "by_human":
@@ -200,14 +218,14 @@ class _Pairs:
         out = []
         for r, row in self._rows.values():
             other = self._rows.get(r.taken_out) if r.taken_out is not None else None
-            if row.settled is not None and other is not None and other[1].settled is None:
+            if row.settled == r.body[1] and other is not None and other[1].settled is None:
                 out.append((r, row))
         return out
 
 
 def _differs(r: Record, row: Row) -> bool:
-    ends = (r.body[6][:6], r.body[6][-4:]) != (row.pan[:6], row.pan[-4:])
-    other_card = bool(row.pan and r.body[6]) and ends
+    first, last = card_ends(row.pan)  # a file may show less of it
+    other_card = bool(r.body[6]) and not (r.body[6].startswith(first) and r.body[6].endswith(last))
     return TYPES.get(r.body[2]) != row.type or (row.currency not in ("", r.body[4])) or other_card
 
 

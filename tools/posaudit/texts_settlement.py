@@ -131,6 +131,14 @@ SETTLEMENT: dict[str, tuple[str, str]] = {
         "Nothing: by its configuration this journal is of a firmware or profile without settlement.",
         "没有：按其配置，该日志来自没有结算功能的固件或参数。",
     ),
+    "counting_no_config": (
+        "Not known: the file begins after the configuration that says how.",
+        "无法得知：文件起始于说明计入方式的配置之后。",
+    ),
+    "batch_partial": (
+        "The file begins at #{seq}, after this batch did: what came before is unknown, so it cannot be checked.",
+        "文件始于 #{seq}，晚于本批次开始：此前内容不明，无法核对。",
+    ),
     "message": (
         "#{seq} {purpose}, STAN {stan}{records}: {fate}",
         "#{seq} {purpose}，凭证号 {stan}{records}：{fate}",
@@ -218,6 +226,19 @@ SETTLEMENT: dict[str, tuple[str, str]] = {
         "#{seq} judges {said} records of a message with {counted}",
         "#{seq} 判定 {said} 笔，而报文有 {counted} 笔",
     ),
+    "odd_write_off": (
+        "#{seq} writes off #{number}, which the host had not refused",
+        "#{seq} 核销了主机并未拒绝的 #{number}",
+    ),
+    "odd_not_refused": (
+        "#{seq} presents #{number} again, which the host had not refused",
+        "#{seq} 重新上送了主机并未拒绝的 #{number}",
+    ),
+    "odd_nobody": (
+        "#{seq} closes the batch by a signed decision, and there is none",
+        "#{seq} 称由签字决定结束批次，但没有该决定",
+    ),
+    "odd_closed": ("#{seq} answers for a batch that is closed", "#{seq} 应答的批次早已结束"),
     "odd_reply": ("#{seq} answers a message that was never sent", "#{seq} 应答的报文从未发送"),
     "odd_vault": ("#{seq} destroys the vault key of a batch that is not closed", "#{seq} 销毁了未结束批次的资料密钥"),
     "odd_late": ("#{seq} changes what is counted after close of day had begun", "#{seq} 在日终开始之后改变了计入"),
@@ -322,6 +343,19 @@ SETTLEMENT: dict[str, tuple[str, str]] = {
         "Entries left out of the comparison because they are not proven or cannot be read: {count}",
         "未证实或无法读取、因而未参与比较的条目：{count} 条",
     ),
+    "rec_partial": (
+        "Batch {batch} begins before the file does: it is compared as far as the file goes.",
+        "批次 {batch} 早于文件开始：只就文件所含比较。",
+    ),
+    "rec_no_filter": (
+        "The journal holds nothing of {what}. It has: {known}.",
+        "日志中没有 {what}。其中有：{known}。",
+    ),
+    "rec_needs_tid": (
+        "The file begins after the configuration that names the terminal's TID: give it with --tid.",
+        "文件起始于写有终端号的配置之后：请用 --tid 指定。",
+    ),
+    "rec_contradictions": ("The journal contradicts itself", "日志自相矛盾"),
     "rec_none": ("Nothing differs.", "没有差异。"),
     "rec_item": (
         "batch {batch} STAN {stan}{txn} {type} of {amount}: journal: {journal}; acquirer: {acquirer}",

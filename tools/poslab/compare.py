@@ -35,15 +35,18 @@ _AGREE = {
 
 
 def journal_states(path: Path) -> list[dict[str, Any]]:
-    """Each transaction of a pulled journal: txn, stan, batch, type, amount (minor units), journal_state."""
+    """Each transaction of a pulled journal: txn, tid, stan, batch, type, amount (minor units), journal_state."""
     found: dict[int, dict[str, Any]] = {}
+    tid = ""
     for entry in read_entries(path)[1]:
         if entry.fault:
             raise ValueError(f"{path}: {entry.fault} at byte {entry.offset}: verify it first")
         seq, kind, body = entry.payload[0], entry.payload[1], entry.payload[6]
-        if kind == n.INTENT:
-            found[seq] = {"txn": seq, "stan": body[0], "batch": body[1], "type": _TYPES[body[2]], "amount": body[3],
-                          "journal_state": "open"}  # fmt: skip
+        if kind == n.CONFIG:
+            tid = body[1]
+        elif kind == n.INTENT:
+            found[seq] = {"txn": seq, "tid": tid, "stan": body[0], "batch": body[1],
+                          "type": _TYPES[body[2]], "amount": body[3], "journal_state": "open"}  # fmt: skip
         elif kind == n.OUTCOME:
             found[body[0]]["journal_state"] = _OUTCOMES[body[1]]
         elif kind == n.REVERSAL_REPLY and body[1] == n.V_MATCHED:
@@ -55,27 +58,29 @@ def journal_states(path: Path) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def ledger_states(path: Path) -> dict[tuple[int, int], dict[str, Any]]:
-    """The acquirer's transactions by (batch, stan)."""
+def ledger_states(path: Path) -> dict[tuple[str, int, int], dict[str, Any]]:
+    """The acquirer's transactions by (tid, batch, stan)."""
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
         db.row_factory = sqlite3.Row
-        return {(row["batch"], row["stan"]): dict(row) for row in db.execute("SELECT * FROM transactions")}
+        return {(row["tid"], row["batch"], row["stan"]): dict(row) for row in db.execute("SELECT * FROM transactions")}
 
 
 def rows(journal: Path, ledger: Path) -> list[dict[str, Any]]:
-    """One object per transaction of either side: stan, batch, type, amount, journal_state, acquirer_state, agree."""
+    """One object per transaction of either side: txn, tid, stan, batch, type, amount, journal_state, acquirer_state,
+    agree."""
     booked = ledger_states(ledger)
     out = []
     for t in journal_states(journal):
-        other = booked.pop((t["batch"], t["stan"]), None)
+        other = booked.pop((t["tid"], t["batch"], t["stan"]), None)
         state = _state_of(other)
         agree = state in _AGREE.get(t["journal_state"], set())
         if other is not None and (other["amount"], other["type"], other["copies"]) != (t["amount"], t["type"], 1):
             agree = False
         out.append({**t, "acquirer_state": state, "agree": agree})
-    for (batch, stan), other in booked.items():
-        out.append({"txn": None, "stan": stan, "batch": batch, "type": other["type"], "amount": other["amount"],
-                    "journal_state": "unknown", "acquirer_state": _state_of(other), "agree": False})  # fmt: skip
+    for (tid, batch, stan), other in booked.items():
+        out.append({"txn": None, "tid": tid, "stan": stan, "batch": batch, "type": other["type"],
+                    "amount": other["amount"], "journal_state": "unknown", "acquirer_state": _state_of(other),
+                    "agree": False})  # fmt: skip
     return out
 
 
@@ -92,12 +97,20 @@ def batches(journal: Path, ledger: Path) -> list[dict[str, Any]]:
     The journal's are added up from its transactions, by posaudit, not by the terminal; the acquirer's are of what it
     settled. sent, acknowledged, refused: records of the upload; presented: refused ones taken later.
     """
-    theirs = {row["batch"]: row for row in acquirer_batches(ledger)}
+    theirs = {(row["tid"], row["batch"]): row for row in acquirer_batches(ledger)}
+    # Amounts may differ both ways and the totals not. What is not finished, or a person's, says nothing here.
+    differ = {(r["tid"], r["batch"]) for r in rows(journal, ledger)
+              if not r["agree"] and (r["txn"] is None or r["journal_state"] in _AGREE)}  # fmt: skip
     books, left = read_books(journal, None)
     if left:
         raise ValueError(f"{journal}: {left} entries cannot be read: verify it first")
-    out = [_batch(b, theirs.pop(b.number, None)) for b in books.batches if b.records or b.begun is not None]
-    for number, row in theirs.items():
+    out = []
+    for b in books.batches:
+        if b.records or b.begun is not None:
+            key = (b.config[1] if b.config else "", b.number)
+            out.append(_batch(b, theirs.pop(key, None)))
+            out[-1]["agree"] = out[-1]["agree"] and key not in differ
+    for (_, number), row in theirs.items():
         out.append({"batch": number, "how": "", "journal_totals": None, "acquirer_totals": row["host_totals"],
                     "sent": 0, "acknowledged": 0, "refused": 0, "presented": 0,
                     "state": f"unknown, at the acquirer {row['state']}", "agree": False})  # fmt: skip
@@ -127,7 +140,7 @@ def _batch(b: Batch, other: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _agree(b: Batch, row: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Totals to the cent, and each record that was sent taken once."""
+    """Totals to the cent, and each record that was sent taken once; its transactions are looked at in rows()."""
     if b.odd or other["late"] or other["reversed_after_close"] or other["missing"]:
         return False  # an Odd is what contradicts itself in the journal, as a record acknowledged twice
     sent, taken = row["sent"], row["acknowledged"] + row["presented"]

@@ -44,8 +44,13 @@ class Batches:
         row = self.find(tid, batch)
         return row is not None and row["state"] == "closed"
 
+    def agreed(self, tid: str, batch: int) -> bool:
+        """True if its totals were agreed on, or it is closed: what is approved from now on is late."""
+        row = self.find(tid, batch)
+        return row is not None and (row["state"] == "closed" or bool(row["balanced"]))
+
     def approved(self, tid: str, batch: int) -> list[dict[str, Any]]:
-        """The batch's approved transactions that stand."""
+        """The batch's approved transactions that stand and are not late."""
         query = "SELECT * FROM transactions WHERE tid = ? AND batch = ? AND state = 'approved' AND late = 0 ORDER BY id"
         return [dict(row) for row in self._ledger.run(query, tid, batch)]
 

@@ -172,7 +172,7 @@ class Host:
             "transactions", tid=tid, batch=batch, stan=stan, mti=request.wire.mti, type=request.kind,
             amount=booked, asked=amount, copies=copies, currency=request.values.get("currency", ""),
             pan=request.pan, scheme=scheme_of(card), mode=request.values.get("mode", ""),
-            late=int(code == APPROVED and self._batches.closed(tid, batch)), code=code, rrn=fields[37], auth=auth,
+            late=int(code == APPROVED and self._batches.agreed(tid, batch)), code=code, rrn=fields[37], auth=auth,
             state="approved" if code == APPROVED else "declined",
             original=original["id"] if original is not None else None, created_at=at, updated_at=at,
         )  # fmt: skip

@@ -53,7 +53,7 @@ ALTER TABLE transactions ADD COLUMN mode TEXT NOT NULL DEFAULT '';      -- DE22
 ALTER TABLE transactions ADD COLUMN scheme INTEGER NOT NULL DEFAULT 1;  -- 1 domestic, 2 international
 UPDATE transactions SET scheme = 2 WHERE substr(pan, 1, 1) IN ('3', '4', '5');
 ALTER TABLE transactions ADD COLUMN copies INTEGER NOT NULL DEFAULT 1;  -- 2: a fault booked it twice
-ALTER TABLE transactions ADD COLUMN late INTEGER NOT NULL DEFAULT 0;    -- booked into a closed batch
+ALTER TABLE transactions ADD COLUMN late INTEGER NOT NULL DEFAULT 0;    -- approved after the totals were agreed
 ALTER TABLE transactions ADD COLUMN recovered INTEGER NOT NULL DEFAULT 0;  -- known from the upload only
 ALTER TABLE transactions ADD COLUMN missing INTEGER NOT NULL DEFAULT 0; -- approved here, and the upload lacks it
 ALTER TABLE transactions ADD COLUMN booked INTEGER;                     -- amount before the upload corrected it

@@ -24,6 +24,10 @@ _WIDTH = {
     "record_stan": 6, "record_count": 4, "totals": 0, "records": 0,
     "operator": 0, "pan": 0, "track2": 0, "icc": 0, "pin_block": 0, "mac": 0,
 }  # fmt: skip
+# int() is applied to these, though their field may be text; and these reach the settlement file, where a spreadsheet
+# would take a text that begins with = or @ for a formula.
+_DIGITS = ("stan", "batch", "amount", "record_stan", "record_count")
+_LETTERS = ("tid", "rrn", "auth", "currency")
 _NOTATION = re.compile(r"(an|ans|a|n|z|b)(\.{2,3})?(\d{1,3})( left| right)?")
 
 
@@ -64,7 +68,7 @@ class Message:
                         return None
                 elif source == "balance_code" and piece not in self.balance_codes:
                     return None
-                elif len(piece) < width:
+                elif len(piece) < width or not _characters_ok(source, piece):
                     wrong.append(number)
                 elif source == "stan" and found.get("stan", piece) != piece:
                     wrong.append(number)  # a reversal that names two STANs must not pick one of them
@@ -78,6 +82,13 @@ class Message:
         if source == "balance_code":
             return len(self.balance_codes[0])
         return len(self.type_code) if source == "type_code" else _WIDTH[source]
+
+
+def _characters_ok(source: str, piece: str) -> bool:
+    if source in _DIGITS:
+        return piece.isascii() and piece.isdigit()
+    plain = piece.replace(" ", "")  # blanks fill up
+    return source not in _LETTERS or (plain.isascii() and (plain.isalnum() or not plain))
 
 
 @dataclass(frozen=True)

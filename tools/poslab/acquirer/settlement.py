@@ -115,12 +115,17 @@ class Settlement:
         for record in records:
             old = self._batches.record(tid, batch, record.stan)
             if record.stan in judged:
-                codes.append(self._has_it() if record in records[: len(codes)] else NOT_ALLOWED)
+                first = next(earlier for earlier in records if earlier.stan == record.stan)
+                code = self._has_it() if judged[record.stan][0] == APPROVED else judged[record.stan][0]
+                codes.append(code if record == first else NOT_ALLOWED)
                 continue
-            if old is not None and old["code"] == APPROVED:
-                same = (old["type"], old["amount"], old["pan"]) == (record.type, record.amount, record.pan)
+            same = old and (old["type"], old["amount"], old["pan"]) == (record.type, record.amount, record.pan)
+            if old is not None and (old["code"] == APPROVED or not same):
                 codes.append(self._has_it() if same else NOT_ALLOWED)
                 self._batches.change_record(tid, batch, record.stan, round=row["round"])
+                continue
+            if old is None and row["state"] == "closed" and not self._booked_so(tid, batch, record):
+                codes.append(NOT_ALLOWED)  # what was agreed stands
                 continue
             own_place = old["place"] if old is not None else place
             place += old is None
@@ -148,6 +153,14 @@ class Settlement:
         else:
             fields[39] = codes[0] if len(codes) == 1 else APPROVED
         return not forced
+
+    def _booked_so(self, tid: str, batch: int, record: Record) -> bool:
+        """True if the books of a closed batch have just this, settled or late: then no amount moves."""
+        booked = self._ledger.by_stan(tid, batch, record.stan)
+        if booked is None or booked["state"] != "approved" or booked["missing"] or booked["copies"] != 1:
+            return False
+        same = (booked["type"], booked["amount"]) == (record.type, record.amount)
+        return same and booked["pan"] in ("", record.pan)
 
     def _has_it(self) -> str:
         return REPEATED if REPEATED in self._table.accepted else APPROVED
