@@ -30,7 +30,8 @@ _CALLED_BY = """
 aad accepted again amount area batch bitmap blocks body card cause closed code codes config count decision digest
 end error fault fields finish firmware flags header host how info journal journal_id key keys kind length mode moved
 mti name nonce number numeric op original outcome pan path profile purpose quality reason record records refused
-role salt seq size slip stage stan state terminal terminal_id text title totals txn unclean unit verdict what width
+role said salt seq size slip stage stan state terminal terminal_id text title totals txn unclean unit verdict what
+width
 """
 CALLED_BY = frozenset(_CALLED_BY.split())
 
