@@ -29,7 +29,9 @@ EXPLAINED = 5  # the STAN the demo explains: the sale whose acknowledgement neve
 SCENES = (
     ("terminal up", "the reply's MAC is bad"),
     ("SIGKILL between send and reply", "voids and refunds"),
-    ("out of paper", "Tier mac proves"),
+    ("out of paper", "the acquirer loses a record"),
+    ("so the totals differ", "the totals agree"),
+    ("the batch is closed without it", "posaudit verify"),
 )
 _SHOWN_ROWS = (9, 3)  # of the table, at its beginning and its end
 _CONTROL = re.compile(r"\x1b\[\??[0-9;]*[A-LN-Za-ln-z]|\r")
@@ -69,11 +71,13 @@ def scenes(lines: list[str]) -> list[str]:
         start = _index(lines, first, 0)
         out += [*([_gap()] if out else []), *lines[start : _index(lines, behind, start)]]
     title = _index(lines, "journal and acquirer, transaction", 0)
-    rows = [i for i in range(title, len(lines)) if _plain(lines[i]).startswith("│")]
+    batches = _index(lines, "journal and acquirer, batch", title)
+    rows = [i for i in range(title, batches) if _plain(lines[i]).startswith("│")]
     if len(rows) < sum(_SHOWN_ROWS):
         raise PictureError("the table of transactions is too short")
     head, tail = _SHOWN_ROWS
-    out += [_gap(), *lines[title : rows[head]], _gap(), *lines[rows[-tail] :]]
+    out += [_gap(), *lines[title : rows[head]], _gap(), *lines[rows[-tail] : batches]]
+    out += lines[batches:]
     return out
 
 
